@@ -1,0 +1,35 @@
+// Rectified linear unit, with or without a leak.
+//
+//   y = x        where x > 0
+//   y = slope·x  elsewhere (slope = 0: plain ReLU)              Maas et al. 2013, "Rectifier nonlinearities"
+//
+// x, y: any shape, contiguous, read as vec4 (the buffer's last vec4 may reach past the tensor: its surplus is not read).
+// One invocation: 4 elements. Grid: ceil(count / 4 / 64), folded. No limits beyond the binding size; deterministic.
+// NaN passes through: both comparisons with it are false, and slope·NaN is NaN.
+
+import package::shared::grid::flat_index;
+
+struct Params {
+  count4: u32,
+  slope: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+
+const SIZE = 64u;
+
+@compute @workgroup_size(SIZE)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = flat_index(workgroup, workgroups, local, SIZE);
+  if (i >= params.count4) {
+    return;
+  }
+  let v = x[i];
+  y[i] = select(params.slope * v, v, v > vec4f());
+}

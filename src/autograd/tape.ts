@@ -1,0 +1,206 @@
+import { TapeError } from '../gpu/errors.js';
+import { Gpu } from '../gpu/gpu.js';
+import { flatGrid } from '../gpu/grid.js';
+import { keep, scope } from '../tensor/scope.js';
+import { formatShape } from '../tensor/shape.js';
+import { Tensor } from '../tensor/tensor.js';
+
+type Named = Readonly<Record<string, Tensor | undefined>>;
+
+/** What an op tells the tape about one call. */
+export interface Step {
+  readonly name: string;
+  readonly inputs: Named;
+  readonly output: Tensor;
+  readonly saved: Named;
+  readonly backward: (gradient: Tensor, saved: Named, needs: Readonly<Record<string, boolean>>) => Named;
+}
+
+interface Entry {
+  readonly name: string;
+  /** Identities of the inputs that need a gradient, by name. */
+  readonly needs: Readonly<Record<string, number>>;
+  readonly output: number;
+  readonly saved: Record<string, Tensor | undefined>;
+  readonly backward: Step['backward'];
+}
+
+const recording: Tape[] = [];
+
+/** The tape that records now, if any. */
+export function activeTape(): Tape | undefined {
+  return recording.at(-1);
+}
+
+/**
+ * Reverse-mode differentiation: a list of what ran, walked from its end. Gradients of a tensor used several times add
+ * up, in the order of the walk, so the same program gives the same bits. Each saved tensor is freed right after its use.
+ *
+ * ```ts
+ * const tape = new Tape(device);
+ * tape.watch(weight);
+ * const loss = tape.record(() => mean(conv2d(x, weight, {})));
+ * tape.backward(loss);
+ * const gradient = tape.gradient(weight);   // owned by the tape until dispose()
+ * ```
+ */
+export class Tape implements Disposable {
+  readonly #gpu: Gpu;
+  readonly #watched = new Set<number>();
+  readonly #tracked = new Set<number>();
+  #entries: Entry[] = [];
+  #gradients = new Map<number, Tensor>();
+  #state: 'empty' | 'recorded' | 'spent' = 'empty';
+
+  constructor(device: GPUDevice | Gpu) {
+    this.#gpu = device instanceof Gpu ? device : Gpu.of(device);
+  }
+
+  /** Asks for the gradient of a tensor; answers the tensor. */
+  watch<T extends Tensor>(tensor: T): T {
+    tensor.assertLive();
+    this.#watched.add(tensor.id);
+    this.#tracked.add(tensor.id);
+    return tensor;
+  }
+
+  /** Runs `compute` and remembers what it did to watched tensors. It must be synchronous. */
+  record<T>(compute: () => T): T {
+    if (recording.length > 0) {
+      throw new TapeError({
+        operation: 'Tape.record',
+        expected: 'no other recording in progress',
+        got: 'one inside another',
+        remedy: 'Finish the outer recording first.',
+      });
+    }
+    this.#dropEntries();
+    this.#dropGradients();
+    recording.push(this);
+    try {
+      const result = compute();
+      this.#state = 'recorded';
+      return result;
+    } catch (error) {
+      this.#dropEntries();
+      throw error;
+    } finally {
+      recording.pop();
+    }
+  }
+
+  /** True if any of these tensors is watched or came from one that is. */
+  follows(inputs: Named): boolean {
+    return Object.values(inputs).some((tensor) => tensor !== undefined && this.#tracked.has(tensor.id));
+  }
+
+  /** For `defineOp`: remembers one call. */
+  append(step: Step): void {
+    const needs: Record<string, number> = {};
+    for (const [name, tensor] of Object.entries(step.inputs)) {
+      if (tensor && this.#tracked.has(tensor.id)) needs[name] = tensor.id;
+    }
+    const saved: Record<string, Tensor | undefined> = {};
+    for (const [name, tensor] of Object.entries(step.saved)) saved[name] = tensor && keep(tensor.alias());
+    this.#tracked.add(step.output.id);
+    this.#entries.push({ name: step.name, needs, output: step.output.id, saved, backward: step.backward });
+  }
+
+  /**
+   * Computes the gradient of every watched tensor.
+   * @throws TapeError when nothing was recorded, when called a second time, or when the loss is no scalar of this tape.
+   */
+  backward(loss: Tensor): void {
+    if (this.#state !== 'recorded' || loss.size !== 1 || !this.#tracked.has(loss.id)) {
+      const got = {
+        empty: 'a tape without a recording',
+        spent: 'a second backward of one recording',
+        recorded: `a loss of shape ${formatShape(loss.shape)}${loss.size === 1 ? ' that does not depend on a watched tensor' : ''}`,
+      }[this.#state];
+      throw new TapeError({
+        operation: 'Tape.backward',
+        expected: 'one scalar loss of the last recording, once',
+        got,
+        remedy: 'Record anew, watch the parameters before, and reduce the loss with `sum` or `mean`.',
+      });
+    }
+    this.#state = 'spent';
+    this.#gradients.set(loss.id, keep(Tensor.from(this.#gpu, [1], loss.shape, 'gradient of the loss')));
+    try {
+      for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) this.#walk(entry);
+    } catch (error) {
+      this.#dropGradients();
+      throw error;
+    } finally {
+      this.#dropEntries();
+    }
+  }
+
+  /** The gradient of a watched tensor after `backward`: the tape's own, valid until `dispose()` or the next recording. */
+  gradient(tensor: Tensor): Tensor | undefined {
+    return this.#gradients.get(tensor.id);
+  }
+
+  dispose(): void {
+    this.#dropEntries();
+    this.#dropGradients();
+    this.#watched.clear();
+    this.#tracked.clear();
+    this.#state = 'empty';
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #walk(entry: Entry): void {
+    try {
+      const gradient = this.#gradients.get(entry.output);
+      if (!gradient) return;
+      scope(() => {
+        const needs = Object.fromEntries(Object.keys(entry.needs).map((name) => [name, true]));
+        const found = entry.backward(gradient, entry.saved, needs);
+        for (const [name, id] of Object.entries(entry.needs)) {
+          const part = found[name];
+          if (part) this.#accumulate(id, part);
+        }
+      });
+      if (!this.#watched.has(entry.output)) {
+        gradient.dispose();
+        this.#gradients.delete(entry.output);
+      }
+    } finally {
+      for (const tensor of Object.values(entry.saved)) tensor?.dispose();
+    }
+  }
+
+  #accumulate(id: number, part: Tensor): void {
+    const before = this.#gradients.get(id);
+    this.#gradients.set(id, keep(before ? addInto(before, part) : part.alias()));
+    before?.dispose();
+  }
+
+  #dropEntries(): void {
+    for (const { saved } of this.#entries) for (const tensor of Object.values(saved)) tensor?.dispose();
+    this.#entries = [];
+    this.#tracked.clear();
+    for (const id of this.#watched) this.#tracked.add(id);
+  }
+
+  #dropGradients(): void {
+    for (const gradient of this.#gradients.values()) gradient.dispose();
+    this.#gradients = new Map();
+  }
+}
+
+/** The sum of two gradients of one tensor, as a new one. */
+function addInto(a: Tensor, b: Tensor): Tensor {
+  const sum = Tensor.empty(a.gpu, a.shape, { label: a.label });
+  const count4 = Math.ceil(a.size / 4);
+  a.gpu.run('add', {
+    params: { count4, slope: 1 },
+    buffers: { a: a.buffer, b: b.buffer, y: sum.buffer },
+    grid: flatGrid(count4, 64),
+  });
+  return sum;
+}

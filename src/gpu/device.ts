@@ -1,0 +1,49 @@
+import { AdapterError } from './errors.js';
+
+/** What a device is asked for. */
+export interface DeviceOptions {
+  readonly powerPreference?: GPUPowerPreference;
+  /** Take only what every WebGPU device guarantees, to see what users with such a device see. */
+  readonly defaultLimits?: boolean;
+}
+
+/** Optional features that kernels make use of where the adapter has them. */
+const FEATURES: readonly GPUFeatureName[] = ['subgroups', 'shader-f16', 'timestamp-query'];
+
+/** Limits that bound tensors, workgroups and bindings; taken as high as the adapter allows. */
+const LIMITS = [
+  'maxBufferSize',
+  'maxStorageBufferBindingSize',
+  'maxStorageBuffersPerShaderStage',
+  'maxComputeInvocationsPerWorkgroup',
+  'maxComputeWorkgroupSizeX',
+  'maxComputeWorkgroupSizeY',
+  'maxComputeWorkgroupStorageSize',
+  'maxComputeWorkgroupsPerDimension',
+] as const satisfies readonly (keyof GPUSupportedLimits)[];
+
+/**
+ * Opens a device on the best adapter that `gpu` offers, with the features and limits that the kernels can use.
+ * @throws AdapterError when there is no adapter, with what to install.
+ */
+export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<GPUDevice> {
+  const adapter = await gpu.requestAdapter(
+    options.powerPreference ? { powerPreference: options.powerPreference } : undefined,
+  );
+  if (!adapter) {
+    throw new AdapterError({
+      operation: 'requestDevice',
+      expected: 'a WebGPU adapter',
+      got: 'none',
+      remedy:
+        'Install a GPU driver with Vulkan 1.3, Metal or D3D12; without a GPU, Mesa 23 or later has the software driver ' +
+        'lavapipe (Debian 12: `apt install -t bookworm-backports mesa-vulkan-drivers`).',
+    });
+  }
+  if (options.defaultLimits) return adapter.requestDevice({ label: 'retinaface-webgpu, default limits' });
+  return adapter.requestDevice({
+    label: 'retinaface-webgpu',
+    requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
+    requiredLimits: Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]])),
+  });
+}

@@ -1,0 +1,274 @@
+import type { DeviceBuffer } from '../gpu/buffers.js';
+import { ArgumentError, DisposedError, ShapeError } from '../gpu/errors.js';
+import { Gpu } from '../gpu/gpu.js';
+import { register } from './scope.js';
+import { checkShape, elements, formatShape, type Shape } from './shape.js';
+
+/** Element types; all of four bytes. Networks compute in `f32`, indices and counts are `u32`. */
+export type DType = 'f32' | 'u32' | 'i32';
+
+interface DTypeArrays {
+  readonly f32: Float32Array<ArrayBuffer>;
+  readonly u32: Uint32Array<ArrayBuffer>;
+  readonly i32: Int32Array<ArrayBuffer>;
+}
+
+/** Memory shared by a tensor and its views; freed with the last of them. */
+interface Storage {
+  readonly gpu: Gpu;
+  readonly buffer: DeviceBuffer;
+  holders: number;
+}
+
+interface TensorParts {
+  readonly storage: Storage;
+  readonly shape: Shape;
+  readonly dtype: DType;
+  readonly label: string;
+  readonly id: number;
+  readonly pitch: number;
+  readonly offset: number;
+}
+
+let nextId = 1;
+
+/**
+ * A dense array on a device: float32 unless said otherwise, row-major, images as `[n, h, w, c]` (NHWC).
+ *
+ * Whoever gets a tensor from a function owns it and frees it with `dispose()`, `using` or a `scope`; arguments are only
+ * borrowed. Memory goes back to a pool at once, and commands already encoded still see it.
+ */
+export class Tensor<D extends DType = DType> implements Disposable {
+  readonly shape: Shape;
+  readonly dtype: D;
+  /** What errors call this tensor. */
+  readonly label: string;
+  /** The same for all handles of one value: what the tape follows. */
+  readonly id: number;
+  /** Elements between the starts of two neighbours along the last axis but one; more than the last axis in a channel view. */
+  readonly pitch: number;
+  /** Elements before the first one, in a channel view. */
+  readonly offset: number;
+  readonly #storage: Storage;
+  #disposed = false;
+
+  private constructor(parts: TensorParts & { readonly dtype: D }) {
+    this.shape = parts.shape;
+    this.dtype = parts.dtype;
+    this.label = parts.label;
+    this.id = parts.id;
+    this.pitch = parts.pitch;
+    this.offset = parts.offset;
+    this.#storage = parts.storage;
+    parts.storage.holders++;
+    register(this);
+  }
+
+  /**
+   * A tensor with the given contents, row-major. `device` is any `GPUDevice`.
+   * @throws ShapeError when the data has another number of elements than the shape; LimitError when it does not fit.
+   */
+  static from(
+    device: GPUDevice | Gpu,
+    data: Float32Array | readonly number[],
+    shape: Shape,
+    label?: string,
+  ): Tensor<'f32'>;
+  static from(device: GPUDevice | Gpu, data: Uint32Array, shape: Shape, label?: string): Tensor<'u32'>;
+  static from(device: GPUDevice | Gpu, data: Int32Array, shape: Shape, label?: string): Tensor<'i32'>;
+  static from(
+    device: GPUDevice | Gpu,
+    data: Float32Array | Uint32Array | Int32Array | readonly number[],
+    shape: Shape,
+    label = 'tensor',
+  ): Tensor {
+    checkShape(`Tensor.from ${label}`, shape);
+    if (data.length !== elements(shape)) {
+      throw new ShapeError({
+        operation: `Tensor.from ${label}`,
+        expected: `${elements(shape)} elements for shape ${formatShape(shape)}`,
+        got: `${data.length}`,
+        remedy: 'Pass as many elements as the product of the shape.',
+      });
+    }
+    const dtype: DType = data instanceof Uint32Array ? 'u32' : data instanceof Int32Array ? 'i32' : 'f32';
+    const tensor = Tensor.empty(device, shape, { dtype, label });
+    const typed = ArrayBuffer.isView(data) ? data : Float32Array.from(data);
+    tensor.gpu.upload(tensor.buffer, typed as Float32Array<ArrayBuffer>);
+    return tensor;
+  }
+
+  /** A tensor whose contents are undefined until a kernel has written all of them. */
+  static empty<D extends DType = 'f32'>(
+    device: GPUDevice | Gpu,
+    shape: Shape,
+    options: { readonly dtype?: D; readonly label?: string } = {},
+  ): Tensor<D> {
+    const gpu = device instanceof Gpu ? device : Gpu.of(device);
+    const { label = 'tensor' } = options;
+    checkShape(`allocate ${label}`, shape);
+    const buffer = gpu.allocate(elements(shape) * 4, `${label} ${formatShape(shape)}`);
+    return new Tensor({
+      storage: { gpu, buffer, holders: 0 },
+      shape: [...shape],
+      // The caller that names no type gets the default of the type parameter.
+      dtype: options.dtype ?? ('f32' as D),
+      label,
+      id: nextId++,
+      pitch: shape.at(-1) ?? 1,
+      offset: 0,
+    });
+  }
+
+  static zeros<D extends DType = 'f32'>(
+    device: GPUDevice | Gpu,
+    shape: Shape,
+    options: { readonly dtype?: D; readonly label?: string } = {},
+  ): Tensor<D> {
+    const tensor = Tensor.empty(device, shape, options);
+    tensor.gpu.clear(tensor.buffer);
+    return tensor;
+  }
+
+  get gpu(): Gpu {
+    return this.#storage.gpu;
+  }
+
+  get device(): GPUDevice {
+    return this.#storage.gpu.device;
+  }
+
+  get disposed(): boolean {
+    return this.#disposed;
+  }
+
+  /** Number of elements. */
+  get size(): number {
+    return elements(this.shape);
+  }
+
+  /** True unless this is a view of some channels of a wider tensor. */
+  get contiguous(): boolean {
+    return this.offset === 0 && this.pitch === (this.shape.at(-1) ?? 1);
+  }
+
+  /** The memory behind this tensor, for kernels. @throws DisposedError after `dispose()`. */
+  get buffer(): DeviceBuffer {
+    this.assertLive();
+    return this.#storage.buffer;
+  }
+
+  /** Throws a DisposedError that names this tensor after `dispose()`. */
+  assertLive(): void {
+    if (this.#disposed) {
+      throw new DisposedError({
+        operation: `use ${this.label} ${formatShape(this.shape)}`,
+        expected: 'a live tensor',
+        got: 'one that was disposed of',
+        remedy: 'Dispose of it after its last use, or take it out of the scope with `keep`.',
+      });
+    }
+  }
+
+  /** Another handle of the same value; the memory lives until both are disposed of. */
+  alias(): Tensor<D> {
+    return this.#view({});
+  }
+
+  /** The same elements under another shape of equal size; shares memory. For gradients use the op `reshape`. */
+  view(shape: Shape): Tensor<D> {
+    if (elements(shape) !== this.size || !this.contiguous) {
+      throw new ShapeError({
+        operation: `view ${this.label}`,
+        expected: `a shape of ${this.size} elements${this.contiguous ? '' : ' of a contiguous tensor'}`,
+        got: `${formatShape(shape)}${this.contiguous ? '' : ' of a channel view'}`,
+        remedy: 'Keep the number of elements.',
+      });
+    }
+    return this.#view({ shape: [...shape], pitch: shape.at(-1) ?? 1, id: nextId++ });
+  }
+
+  /**
+   * Channels `start` to `start + count` as a tensor that shares this one's memory, so that a producer writes its part of
+   * a concatenation in place. Only kernels that take a pitch can use it.
+   */
+  channels(start: number, count: number, label = this.label): Tensor<D> {
+    const width = this.shape.at(-1) ?? 1;
+    if (!(Number.isInteger(start) && start >= 0 && Number.isInteger(count) && count >= 0 && start + count <= width)) {
+      throw new ShapeError({
+        operation: `channels of ${this.label}`,
+        expected: `a range inside 0 to ${width}`,
+        got: `${start} to ${start + count}`,
+        remedy: 'Stay inside the last axis.',
+      });
+    }
+    return this.#view({
+      shape: [...this.shape.slice(0, -1), count],
+      offset: this.offset + start,
+      label,
+      id: nextId++,
+    });
+  }
+
+  /** True when both are parts of the same memory. */
+  sharesMemoryWith(other: Tensor): boolean {
+    return this.#storage === other.#storage;
+  }
+
+  /** A copy of the contents, row-major, after all work encoded so far: one submission, one wait. */
+  async read(): Promise<DTypeArrays[D]> {
+    if (!this.contiguous) {
+      throw new ArgumentError({
+        operation: `read ${this.label}`,
+        expected: 'a contiguous tensor',
+        got: 'a view of some channels',
+        remedy: 'Read the whole tensor that it is a part of.',
+      });
+    }
+    const bytes = await this.gpu.read(this.buffer, this.size * 4);
+    const arrays: DTypeArrays = {
+      f32: new Float32Array(bytes),
+      u32: new Uint32Array(bytes),
+      i32: new Int32Array(bytes),
+    };
+    return arrays[this.dtype];
+  }
+
+  /** Replaces the contents. Commands encoded earlier see the old ones. */
+  write(data: DTypeArrays[D]): void {
+    if (data.length !== this.size) {
+      throw new ShapeError({
+        operation: `write ${this.label}`,
+        expected: `${this.size} elements for shape ${formatShape(this.shape)}`,
+        got: `${data.length}`,
+        remedy: 'Pass as many elements as the tensor has.',
+      });
+    }
+    this.gpu.upload(this.buffer, data);
+  }
+
+  /** Frees this handle; a second call does nothing. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    if (--this.#storage.holders === 0) this.#storage.gpu.release(this.#storage.buffer);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #view(change: Partial<TensorParts>): Tensor<D> {
+    this.assertLive();
+    return new Tensor({
+      storage: this.#storage,
+      shape: this.shape,
+      label: this.label,
+      id: this.id,
+      pitch: this.pitch,
+      offset: this.offset,
+      ...change,
+      dtype: this.dtype,
+    });
+  }
+}
