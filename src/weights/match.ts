@@ -1,0 +1,53 @@
+import { weightsProblem } from './byte_reader.js';
+import type { StateDict } from './state.js';
+
+/** As many names as a message can hold and still be read. */
+const NAMED = 5;
+
+/**
+ * Compares a file's tensors with those that a network expects (PyTorch-layout shapes by parameter name). Throws one
+ * WeightsError that lists all that is wrong: tensors missing, extra, of another shape, or holding NaN or infinity.
+ * With `allowMissing` (a backbone alone, say) tensors may be absent, but not all of them.
+ */
+export function matchState(
+  tensors: StateDict,
+  expected: ReadonlyMap<string, readonly number[]>,
+  source: string,
+  options: { readonly allowMissing?: boolean } = {},
+): void {
+  const missing: string[] = [];
+  const misshapen: string[] = [];
+  for (const [name, shape] of expected) {
+    const got = tensors.get(name)?.shape;
+    if (got === undefined) missing.push(name);
+    else if (got.join() !== shape.join())
+      misshapen.push(`${name} [${got.join(', ')}] instead of [${shape.join(', ')}]`);
+  }
+  const extra: string[] = [];
+  const notFinite: string[] = [];
+  for (const [name, { data }] of tensors) {
+    if (!expected.has(name)) extra.push(name);
+    else if (!data.every(Number.isFinite)) notFinite.push(name);
+  }
+  const faults = [
+    options.allowMissing === true && missing.length < expected.size ? '' : list('missing', missing),
+    list('not of this network', extra),
+    list('of another shape', misshapen),
+    list('with NaN or infinity', notFinite),
+  ].filter((fault) => fault !== '');
+  if (faults.length === 0) return;
+  throw weightsProblem(
+    source,
+    `the ${expected.size} tensors of the network`,
+    faults.join('; '),
+    misshapen.length + missing.length + extra.length > 0
+      ? 'Choose the configuration that the file was trained with, or another file.'
+      : 'The training that wrote this file diverged: take an earlier checkpoint.',
+  );
+}
+
+function list(fault: string, names: readonly string[]): string {
+  if (names.length === 0) return '';
+  const more = names.length > NAMED ? `, … ${names.length - NAMED} more` : '';
+  return `${names.length} ${fault} (${names.slice(0, NAMED).join(', ')}${more})`;
+}
