@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import { RetinaFaceError } from '../gpu/errors.js';
+import { Gpu } from '../gpu/gpu.js';
+import { requestDevice } from '../node/device.js';
+import { relu } from '../ops/relu.js';
+import { Tensor } from '../tensor/tensor.js';
+import { type Command, EXIT, parse } from './command.js';
+
+/** `retinaface doctor`. */
+export const doctor: Command = {
+  help: `retinaface doctor
+
+Opens the device that other commands would use, runs a kernel on it and prints what it is:
+adapter, driver, features, limits. Exit code 3 where there is none, with what to install.
+`,
+  async run(args) {
+    parse('doctor', args, {});
+    process.stdout.write(await diagnosis());
+    return EXIT.done;
+  },
+};
+
+/** What `doctor` prints, a line each. @throws AdapterError where there is no device. */
+export async function diagnosis(): Promise<string> {
+  const device = await requestDevice();
+  const gpu = Gpu.of(device);
+  const { vendor, architecture, description, isFallbackAdapter } = gpu.info;
+  const { version } = JSON.parse(
+    readFileSync(new URL(import.meta.resolve('webgpu/package.json')), 'utf8').toString(),
+  ) as { version: string };
+  using x = Tensor.from(device, [-1, 2], [2]);
+  using y = relu(x);
+  let works = 'yes';
+  try {
+    const [a, b] = await y.read();
+    if (a !== 0 || b !== 2) works = `no: relu([-1, 2]) gave [${a ?? ''}, ${b ?? ''}]`;
+  } catch (error) {
+    if (!(error instanceof RetinaFaceError)) throw error;
+    works = `no: ${error.message}`;
+  }
+  const megabytes = (bytes: number): string => `${Math.floor(bytes / 2 ** 20).toLocaleString('en')} MiB`;
+  const rows: readonly (readonly [string, string])[] = [
+    ['node', `${process.version} on ${process.platform} ${process.arch}`],
+    ['webgpu', `Dawn, package version ${version}`],
+    ['adapter', [vendor, architecture].filter(Boolean).join(' ')],
+    ['driver', description],
+    ['kind', isFallbackAdapter ? 'software, on the CPU' : 'GPU'],
+    [
+      'features',
+      ['subgroups', 'shader-f16', 'timestamp-query'].filter((f) => device.features.has(f)).join(', ') || 'none',
+    ],
+    ['subgroup size', String(gpu.subgroupSize ?? 'not fixed')],
+    ['largest tensor', megabytes(Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize))],
+    ['kernels run', works],
+  ];
+  device.destroy();
+  return rows.map(([name, value]) => `${name.padEnd(15)}${value}\n`).join('');
+}

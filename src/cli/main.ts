@@ -1,0 +1,52 @@
+#!/usr/bin/env node
+import { ArgumentError, RetinaFaceError } from '../gpu/errors.js';
+import { convert } from './convert.js';
+import { detect } from './detect.js';
+import { doctor } from './doctor.js';
+import { EXIT, type Command } from './command.js';
+
+const COMMANDS: Readonly<Record<string, Command>> = { detect, convert, doctor };
+
+const HELP = `retinaface: face detection with landmarks, on WebGPU
+
+  retinaface detect PICTURE…   find faces
+  retinaface convert IN OUT    turn PyTorch weights into safetensors
+  retinaface doctor            say what this machine has, and what it lacks
+
+\`retinaface COMMAND --help\` says more. Data goes to stdout, words to stderr.
+Exit codes: 0 done · 1 some input failed · 2 wrong usage · 3 no device, or the device was lost.
+`;
+
+async function main(args: readonly string[]): Promise<number> {
+  const [name, ...rest] = args;
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    process.stdout.write(HELP);
+    return name === undefined ? EXIT.usage : EXIT.done;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!command) {
+    process.stderr.write(`retinaface: no command '${name}'\n\n${HELP}`);
+    return EXIT.usage;
+  }
+  if (rest.includes('--help') || rest.includes('-h')) {
+    process.stdout.write(command.help);
+    return EXIT.done;
+  }
+  try {
+    return await command.run(rest);
+  } catch (error) {
+    if (!(error instanceof RetinaFaceError)) throw error;
+    process.stderr.write(`retinaface ${name}: ${error.message}\n`);
+    if (error instanceof ArgumentError) return EXIT.usage;
+    return error.name === 'AdapterError' || error.name === 'DeviceLostError' ? EXIT.device : EXIT.failed;
+  }
+}
+
+// A reader that closes the pipe early (`| head`) is no fault.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(EXIT.done);
+  throw error;
+});
+const code = await main(process.argv.slice(2));
+// Dawn keeps the event loop alive; what was written must still get out.
+process.stdout.write('', () => process.exit(code));

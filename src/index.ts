@@ -1,0 +1,22 @@
+// All that the library offers, on any platform. The Node and the browser entries add how to open a device and pictures.
+export { Tape } from './autograd/tape.js';
+export { anchorsFor, type AnchorLevel } from './detect/anchors.js';
+export { iouMatrix } from './detect/iou_matrix.js';
+export { nms } from './detect/nms.js';
+export { topK } from './detect/top_k.js';
+export type { MemoryReport } from './gpu/buffers.js';
+export type { DeviceOptions } from './gpu/device.js';
+export * from './gpu/errors.js';
+export { Gpu, type Counters, type KernelTiming } from './gpu/gpu.js';
+export { alignFace } from './image/align.js';
+export { drawFaces } from './image/draw.js';
+export type { Picture } from './image/picture.js';
+export * as ops from './ops/index.js';
+export { type Configuration, type ConfigurationName, configurations } from './retinaface/config.js';
+export type { Box, Face, Landmarks, Point } from './retinaface/face.js';
+export { type DetectOptions, type LoadOptions, type LoadProgress, RetinaFace } from './retinaface/retinaface.js';
+export { keep, scope } from './tensor/scope.js';
+export { type DType, Tensor } from './tensor/tensor.js';
+export { readWeights } from './weights/read.js';
+export { readSafetensors, writeSafetensors } from './weights/safetensors.js';
+export type { StateDict, StateTensor } from './weights/state.js';

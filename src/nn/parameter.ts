@@ -1,0 +1,109 @@
+import type { Gpu } from '../gpu/gpu.js';
+import { keep } from '../tensor/scope.js';
+import { elements, type Shape } from '../tensor/shape.js';
+import { Tensor } from '../tensor/tensor.js';
+
+/** What a network keeps under one dotted name: weights, or the running statistics of a batch norm. */
+export class Parameter implements Disposable {
+  /** As in the published checkpoints: `body.stage1.0.0.weight`. */
+  readonly name: string;
+  /** As in our layout: convolutions `[kh, kw, cin, cout]`, vectors `[c]`. */
+  readonly shape: Shape;
+  /** False for running statistics, which no optimiser touches. */
+  readonly trainable: boolean;
+  /** The shape on the device: that of `shape` with the input channels of a picture padded from 3 to 4. */
+  readonly storedShape: Shape;
+  readonly tensor: Tensor<'f32'>;
+
+  constructor(gpu: Gpu, name: string, shape: Shape, trainable: boolean) {
+    this.name = name;
+    this.shape = shape;
+    this.trainable = trainable;
+    this.storedShape = shape.length === 4 && shape[2] === 3 ? [shape[0]!, shape[1]!, 4, shape[3]!] : shape;
+    this.tensor = keep(Tensor.empty(gpu, this.storedShape, { label: name }));
+  }
+
+  /** Sets the values, row-major in `shape`. */
+  write(values: Float32Array): void {
+    if (this.storedShape === this.shape) {
+      this.tensor.write(Float32Array.from(values));
+      return;
+    }
+    const [kh, kw, cin, cout] = this.shape as readonly [number, number, number, number];
+    const padded = new Float32Array(elements(this.storedShape));
+    for (let tap = 0; tap < kh * kw; tap++) {
+      padded.set(values.subarray(tap * cin * cout, (tap + 1) * cin * cout), tap * 4 * cout);
+    }
+    this.tensor.write(padded);
+  }
+
+  /** The values, row-major in `shape`. */
+  async read(): Promise<Float32Array<ArrayBuffer>> {
+    const stored = await this.tensor.read();
+    if (this.storedShape === this.shape) return stored;
+    const [kh, kw, cin, cout] = this.shape as readonly [number, number, number, number];
+    const values = new Float32Array(elements(this.shape));
+    for (let tap = 0; tap < kh * kw; tap++) {
+      values.set(stored.subarray(tap * 4 * cout, tap * 4 * cout + cin * cout), tap * cin * cout);
+    }
+    return values;
+  }
+
+  dispose(): void {
+    this.tensor.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** The parameters of one network, in the order in which its layers were made. Layers declare theirs when constructed. */
+export class ParameterList implements Disposable {
+  readonly gpu: Gpu;
+  readonly #byName = new Map<string, Parameter>();
+
+  constructor(gpu: Gpu) {
+    this.gpu = gpu;
+  }
+
+  /** Declares a parameter that an optimiser may change. */
+  weight(name: string, shape: Shape): Parameter {
+    return this.#declare(name, shape, true);
+  }
+
+  /** Declares a running statistic. */
+  statistic(name: string, shape: Shape): Parameter {
+    return this.#declare(name, shape, false);
+  }
+
+  get(name: string): Parameter | undefined {
+    return this.#byName.get(name);
+  }
+
+  [Symbol.iterator](): Iterator<Parameter> {
+    return this.#byName.values();
+  }
+
+  /** Number of trainable values. */
+  get trainableCount(): number {
+    let count = 0;
+    for (const parameter of this) if (parameter.trainable) count += elements(parameter.shape);
+    return count;
+  }
+
+  dispose(): void {
+    for (const parameter of this) parameter.dispose();
+    this.#byName.clear();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #declare(name: string, shape: Shape, trainable: boolean): Parameter {
+    const parameter = new Parameter(this.gpu, name, shape, trainable);
+    this.#byName.set(name, parameter);
+    return parameter;
+  }
+}

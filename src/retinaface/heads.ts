@@ -1,0 +1,129 @@
+import type { Parameter, ParameterList } from '../nn/parameter.js';
+import { concat } from '../ops/concat.js';
+import { conv2d } from '../ops/conv2d.js';
+import { slice } from '../ops/slice.js';
+import { keep, scope } from '../tensor/scope.js';
+import { imageShape } from '../tensor/shape.js';
+import type { Tensor } from '../tensor/tensor.js';
+
+/** Raw outputs of one set of heads, all anchors in the order level, y, x, anchor. */
+export interface HeadOutputs {
+  /** [n, anchors, 2], before softmax; index 1 is face. */
+  readonly logits: Tensor;
+  /** [n, anchors, 4], box codes relative to the anchors. */
+  readonly boxes: Tensor;
+  /** [n, anchors, 10], landmark codes (x, y) of left eye, right eye, nose, left and right mouth corner. */
+  readonly landmarks: Tensor | undefined;
+}
+
+interface Task {
+  readonly values: number;
+  readonly weight: Parameter;
+  readonly bias: Parameter;
+}
+
+/**
+ * 1×1 convolutions from one level's features to the codes of its anchors (report §3.5, "Multi-Task Heads"). The tasks
+ * of a level have parameters of their own but are computed as one convolution, whose channels are then split.
+ */
+class LevelHead {
+  readonly #tasks: readonly Task[];
+  readonly #anchors: number;
+  #fused: { readonly weight: Tensor; readonly bias: Tensor } | undefined;
+
+  constructor(parameters: ParameterList, names: readonly string[], channels: number, anchors: number) {
+    this.#anchors = anchors;
+    this.#tasks = names.map((name, task) => {
+      const values = VALUES[task]!;
+      return {
+        values,
+        weight: parameters.weight(`${name}.conv1x1.weight`, [1, 1, channels, values * anchors]),
+        bias: parameters.weight(`${name}.conv1x1.bias`, [values * anchors]),
+      };
+    });
+  }
+
+  fold(): void {
+    this.dispose();
+    const weight = concat(
+      this.#tasks.map((task) => task.weight.tensor),
+      3,
+    );
+    const bias = concat(
+      this.#tasks.map((task) => task.bias.tensor),
+      0,
+    );
+    this.#fused = { weight: keep(weight), bias: keep(bias) };
+  }
+
+  /** Features [n, h, w, c] → for each task [n, h·w·anchors, values]. */
+  forward(features: Tensor): readonly Tensor[] {
+    const { weight, bias } = this.#fused!;
+    const [n, h, w] = imageShape('heads', features.shape);
+    using codes = conv2d(features, weight, { bias });
+    let start = 0;
+    return this.#tasks.map(({ values }) => {
+      const count = values * this.#anchors;
+      using part = slice(codes, { axis: 3, start, count });
+      start += count;
+      return part.view([n, h * w * this.#anchors, values]);
+    });
+  }
+
+  dispose(): void {
+    this.#fused?.weight.dispose();
+    this.#fused?.bias.dispose();
+    this.#fused = undefined;
+  }
+}
+
+/** Numbers per anchor of each task: background and face, box, five points. */
+const VALUES = [2, 4, 10] as const;
+const TASKS = ['ClassHead', 'BboxHead', 'LandmarkHead'] as const;
+
+/** One set of heads: for every level the class, the box and, if wanted, the landmarks. */
+export class Heads {
+  readonly #levels: readonly LevelHead[];
+  readonly #landmarks: boolean;
+
+  /** `prefix` is empty, or `cascade.` for the second set. */
+  constructor(
+    parameters: ParameterList,
+    options: {
+      readonly prefix: string;
+      readonly levels: number;
+      readonly channels: number;
+      readonly anchors: number;
+      readonly landmarks: boolean;
+    },
+  ) {
+    const { prefix, levels, channels, anchors, landmarks } = options;
+    this.#landmarks = landmarks;
+    const tasks = landmarks ? TASKS : TASKS.slice(0, 2);
+    this.#levels = Array.from({ length: levels }, (_, level) => {
+      const names = tasks.map((task) => `${prefix}${task}.${level}`);
+      return new LevelHead(parameters, names, channels, anchors);
+    });
+  }
+
+  /** Joins the tasks' weights; to be called after each load. */
+  fold(): void {
+    for (const level of this.#levels) level.fold();
+  }
+
+  forward(features: readonly Tensor[]): HeadOutputs {
+    return scope(() => {
+      const parts = features.map((map, level) => this.#levels[level]!.forward(map));
+      const join = (task: number) =>
+        concat(
+          parts.map((part) => part[task]!),
+          1,
+        );
+      return { logits: join(0), boxes: join(1), landmarks: this.#landmarks ? join(2) : undefined };
+    });
+  }
+
+  dispose(): void {
+    for (const level of this.#levels) level.dispose();
+  }
+}

@@ -1,0 +1,134 @@
+import { decodeBoxes } from '../detect/boxes.js';
+import type { Gpu } from '../gpu/gpu.js';
+import type { ConvBn } from '../nn/conv_bn.js';
+import { ParameterList } from '../nn/parameter.js';
+import { scope } from '../tensor/scope.js';
+import type { Tensor } from '../tensor/tensor.js';
+import type { Backbone } from './backbone.js';
+import { anchorsPerCell, type Configuration } from './config.js';
+import { ContextModule } from './context.js';
+import { type HeadOutputs, Heads } from './heads.js';
+import { MobileNet } from './mobilenet.js';
+import { Pyramid } from './pyramid.js';
+import { ResNet50 } from './resnet50.js';
+
+/** Feature maps and outputs of one pass, for tests and for those who build on the network. */
+export interface NetworkOutputs {
+  /** Outputs of the backbone that feed the pyramid, finest first. */
+  readonly backbone: readonly Tensor[];
+  readonly pyramid: readonly Tensor[];
+  /** What the heads see: outputs of the context modules, or the pyramid itself. */
+  readonly features: readonly Tensor[];
+  /** The first heads, whose anchors are the fixed ones. */
+  readonly first: HeadOutputs;
+  /** The cascade's second heads, whose anchors are `refined`. */
+  readonly second: HeadOutputs | undefined;
+  /** [n, anchors, 4] as (cx, cy, w, h): decoded boxes of the first heads. */
+  readonly refined: Tensor | undefined;
+}
+
+/** The network of one configuration: backbone, pyramid, context modules, heads, cascade. */
+export class Network {
+  readonly configuration: Configuration;
+  readonly parameters: ParameterList;
+  readonly #layers: ConvBn[] = [];
+  readonly #backbone: Backbone;
+  readonly #pyramid: Pyramid;
+  readonly #context: readonly ContextModule[];
+  readonly #heads: Heads;
+  readonly #cascade: Heads | undefined;
+
+  constructor(gpu: Gpu, configuration: Configuration) {
+    const { backbone, pyramid, channels, slope, levels, context, landmarks, cascade } = configuration;
+    this.configuration = configuration;
+    const parameters = (this.parameters = new ParameterList(gpu));
+    const layers = this.#layers;
+    this.#backbone = backbone === 'resnet50' ? new ResNet50(parameters, layers) : new MobileNet(parameters, layers);
+    const inputs = this.#backbone.channels;
+    // Names count levels by their stride 2^k in the report family, from 1 in the published one.
+    const report = pyramid === 'report';
+    this.#pyramid = new Pyramid(parameters, layers, {
+      channels,
+      slope,
+      ...(report
+        ? {
+            inputs,
+            lateral: inputs.map((_, level) => `fpn.lateral${level + 2}`),
+            merge: inputs.slice(1).map((_, level) => `fpn.merge${level + 2}`),
+            extra: 'fpn.extra6',
+          }
+        : {
+            inputs: inputs.slice(-3),
+            lateral: ['fpn.output1', 'fpn.output2', 'fpn.output3'],
+            merge: ['fpn.merge1', 'fpn.merge2'],
+          }),
+    });
+    this.#context = context
+      ? levels.map((_, level) => {
+          const name = `ssh${level + (report ? 2 : 1)}`;
+          return new ContextModule(parameters, layers, name, channels, slope);
+        })
+      : [];
+    const heads = { levels: levels.length, channels, anchors: anchorsPerCell(configuration), landmarks };
+    this.#heads = new Heads(parameters, { prefix: '', ...heads });
+    this.#cascade = cascade ? new Heads(parameters, { prefix: 'cascade.', ...heads }) : undefined;
+  }
+
+  /** Prepares inference after the parameters have changed: folds batch norms, joins the heads of each level. */
+  fold(): void {
+    for (const layer of this.#layers) layer.fold();
+    this.#heads.fold();
+    this.#cascade?.fold();
+  }
+
+  /**
+   * One pass. `x` [n, h, w, 4]: normalised pictures; `anchors` [anchors, 4] of that size as (cx, cy, w, h).
+   * All maps of the answer live until the caller frees them; `detect` frees each as soon as it can.
+   */
+  forward(x: Tensor, anchors: Tensor): NetworkOutputs {
+    return scope(() => {
+      const backbone = this.#maps(x);
+      const pyramid = this.#pyramid.forward(backbone);
+      const features = this.#contextOf(pyramid);
+      return { backbone, pyramid, features, ...this.#outputs(features, anchors) };
+    });
+  }
+
+  /** The outputs that count, and the anchors that they are relative to: those of the cascade where there is one. */
+  infer(x: Tensor, anchors: Tensor): { readonly outputs: HeadOutputs; readonly anchors: Tensor } {
+    return scope(() => {
+      const maps = this.#maps(x);
+      const pyramid = this.#pyramid.forward(maps);
+      for (const map of maps) map.dispose();
+      const features = this.#contextOf(pyramid);
+      const { first, second, refined } = this.#outputs(features, anchors);
+      return { outputs: second ?? first, anchors: refined ?? anchors.alias() };
+    });
+  }
+
+  dispose(): void {
+    for (const layer of this.#layers) layer.dispose();
+    this.#heads.dispose();
+    this.#cascade?.dispose();
+    this.parameters.dispose();
+  }
+
+  #maps(x: Tensor): readonly Tensor[] {
+    const maps = this.#backbone.forward(x);
+    const wanted = this.configuration.pyramid === 'report' ? maps.length : 3;
+    for (const map of maps.slice(0, -wanted)) map.dispose();
+    return maps.slice(-wanted);
+  }
+
+  #contextOf(pyramid: readonly Tensor[]): readonly Tensor[] {
+    if (this.#context.length === 0) return pyramid;
+    return pyramid.map((map, level) => this.#context[level]!.forward(map));
+  }
+
+  #outputs(features: readonly Tensor[], anchors: Tensor) {
+    const first = this.#heads.forward(features);
+    if (!this.#cascade) return { first, second: undefined, refined: undefined };
+    const refined = decodeBoxes(first.boxes, anchors, { variances: this.configuration.variances });
+    return { first, second: this.#cascade.forward(features), refined };
+  }
+}

@@ -1,0 +1,12 @@
+// Compiles src/ to dist/src/ with types.
+import { execFileSync } from 'node:child_process';
+import { chmodSync, rmSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+
+rmSync(new URL('../dist', import.meta.url), { recursive: true, force: true });
+run('tools/build-kernels.mjs');
+run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json');
+chmodSync(new URL('../dist/src/cli/main.js', import.meta.url), 0o755);
