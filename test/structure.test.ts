@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const src = fileURLToPath(new URL('../src', import.meta.url));
+
+/** Folders of src/ from the ground up: each may import those before it. */
+const FLOORS: readonly (readonly string[])[] = [
+  ['gpu'],
+  ['tensor'],
+  ['autograd'],
+  ['ops'],
+  ['nn', 'detect', 'weights'],
+  ['retinaface', 'image'],
+  ['index.ts'],
+  ['node', 'browser'],
+  ['cli'],
+];
+const NODE_FOLDERS = ['node', 'cli'];
+const NODE_PACKAGES = ['webgpu', 'pngjs', 'jpeg-js'];
+
+const files = readdirSync(src, { recursive: true, withFileTypes: true })
+  .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+  .map((entry) => join(entry.path, entry.name));
+
+const roomOf = (file: string): string => relative(src, file).split('/')[0] ?? '';
+const floorOf = (file: string): number => FLOORS.findIndex((rooms) => rooms.includes(roomOf(file)));
+
+/** Every `from '…'` of a file, bare or relative. */
+function importsOf(file: string): string[] {
+  return [...readFileSync(file, 'utf8').matchAll(/^(?:import|export|\} from)[^'"]*?from '([^']+)'/gm)].map(
+    ([, name]) => name ?? '',
+  );
+}
+
+test('every folder of src has its place in the data flow', () => {
+  for (const file of files) assert.notEqual(floorOf(file), -1, `${relative(src, file)} stands on no floor`);
+});
+
+test('imports point one way', () => {
+  for (const file of files) {
+    for (const name of importsOf(file)) {
+      if (!name.startsWith('.')) continue;
+      const target = resolve(dirname(file), name);
+      assert.ok(floorOf(target) <= floorOf(file), `${relative(src, file)} imports ${relative(src, target)} above it`);
+    }
+  }
+});
+
+test('nothing outside src/node and src/cli needs Node', () => {
+  for (const file of files) {
+    if (NODE_FOLDERS.includes(roomOf(file))) continue;
+    for (const name of importsOf(file)) {
+      const node = name.startsWith('node:') || NODE_PACKAGES.some((known) => name === known);
+      assert.ok(!node, `${relative(src, file)} imports ${name}`);
+    }
+  }
+});
