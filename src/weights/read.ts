@@ -16,8 +16,10 @@ export async function readWeights(bytes: Uint8Array, source: string): Promise<St
   throw weightsProblem(source, 'a safetensors or PyTorch file', what, remedy);
 }
 
+/** A pickle of protocol 2 to 5, or the number that torch.save starts with in the text of protocol 1. */
 function isPickle(bytes: Uint8Array): boolean {
-  return bytes[0] === 0x80 && bytes[1] !== undefined && bytes[1] >= 1 && bytes[1] <= 5;
+  const binary = bytes[0] === 0x80 && bytes[1] !== undefined && bytes[1] >= 2 && bytes[1] <= 5;
+  return binary || String.fromCharCode(...bytes.subarray(0, 8)) === 'L1195470';
 }
 
 /** A JSON object after eight bytes of length; the upper three of these are zero in any file under a terabyte. */
