@@ -56,6 +56,7 @@ test('strided views are gathered in row-major order', () => {
   assert.deepEqual(gather(5, [], []), [5]);
   assert.deepEqual(gather(0, [0, 3], [3, 1]), []);
   assert.deepEqual(gather(2, [3], [0]), [2, 2, 2]);
+  assert.deepEqual(gather(0, [2, 2], [1, 1]), [0, 1, 1, 2]);
   assert.deepEqual(rowMajorStrides([2, 3, 4]), [12, 4, 1]);
 });
 
