@@ -1,0 +1,84 @@
+import { ArgumentError } from '../gpu/errors.js';
+import type { Landmarks, Point } from '../retinaface/face.js';
+import { checkPicture, type Picture } from './picture.js';
+
+/** Where the five points lie in an aligned face of 112×112 pixels: the template that face recognition is trained on. */
+const TEMPLATE: readonly Point[] = [
+  { x: 38.2946, y: 51.6963 },
+  { x: 73.5318, y: 51.5014 },
+  { x: 56.0252, y: 71.7366 },
+  { x: 41.5493, y: 92.3655 },
+  { x: 70.7299, y: 92.2041 },
+];
+const TEMPLATE_SIZE = 112;
+
+/**
+ * Cuts a face out, turned and scaled so that its landmarks lie as those of every aligned face: a similarity transform by
+ * least squares (Umeyama 1991), bilinear, black outside the picture.
+ * @throws ArgumentError when the landmarks are one point or not finite.
+ */
+export function alignFace(picture: Picture, landmarks: Landmarks, options: { readonly size?: number } = {}): Picture {
+  const { size = TEMPLATE_SIZE } = options;
+  if (!Number.isInteger(size) || size < 1 || size > 4096) {
+    throw new ArgumentError({
+      operation: 'alignFace',
+      expected: 'a whole size of 1 to 4096 pixels',
+      got: String(size),
+      remedy: 'Pass another size; recognition networks take 112.',
+    });
+  }
+  const { data, width, height } = checkPicture(picture, 'alignFace');
+  const { leftEye, rightEye, nose, leftMouth, rightMouth } = landmarks;
+  const target = TEMPLATE.map(({ x, y }) => ({ x: (x * size) / TEMPLATE_SIZE, y: (y * size) / TEMPLATE_SIZE }));
+  // From the aligned face back to the picture, since every pixel of the result asks where it comes from.
+  const { a, b, x: dx, y: dy } = similarity(target, [leftEye, rightEye, nose, leftMouth, rightMouth]);
+  const out = new Uint8Array(size * size * 4);
+  const at = (x: number, y: number, channel: number): number =>
+    x < 0 || y < 0 || x >= width || y >= height ? 0 : data[4 * (y * width + x) + channel]!;
+  for (let v = 0; v < size; v++) {
+    for (let u = 0; u < size; u++) {
+      // Coordinates count pixel centres at halves.
+      const x = a * (u + 0.5) - b * (v + 0.5) + dx - 0.5;
+      const y = b * (u + 0.5) + a * (v + 0.5) + dy - 0.5;
+      const left = Math.floor(x);
+      const top = Math.floor(y);
+      const [fx, fy] = [x - left, y - top];
+      const pixel = 4 * (v * size + u);
+      for (let c = 0; c < 3; c++) {
+        const upper = at(left, top, c) * (1 - fx) + at(left + 1, top, c) * fx;
+        const lower = at(left, top + 1, c) * (1 - fx) + at(left + 1, top + 1, c) * fx;
+        out[pixel + c] = Math.round(upper * (1 - fy) + lower * fy);
+      }
+      out[pixel + 3] = 255;
+    }
+  }
+  return { data: out, width: size, height: size };
+}
+
+/** The (a, b, x, y) of `p → (a·px − b·py + x, b·px + a·py + y)` that brings `from` closest to `to`. */
+function similarity(from: readonly Point[], to: readonly Point[]) {
+  const mean = (points: readonly Point[], axis: 'x' | 'y'): number =>
+    points.reduce((sum, point) => sum + point[axis], 0) / points.length;
+  const [fx, fy, tx, ty] = [mean(from, 'x'), mean(from, 'y'), mean(to, 'x'), mean(to, 'y')];
+  let spread = 0;
+  let along = 0;
+  let across = 0;
+  for (const [i, point] of from.entries()) {
+    const [px, py] = [point.x - fx, point.y - fy];
+    const [qx, qy] = [to[i]!.x - tx, to[i]!.y - ty];
+    spread += px * px + py * py;
+    along += px * qx + py * qy;
+    across += px * qy - py * qx;
+  }
+  const a = along / spread;
+  const b = across / spread;
+  if (!Number.isFinite(a) || !Number.isFinite(b) || Math.hypot(a, b) < 1e-9) {
+    throw new ArgumentError({
+      operation: 'alignFace',
+      expected: 'five finite landmarks that are not one point',
+      got: to.map(({ x, y }) => `(${x}, ${y})`).join(' '),
+      remedy: 'Pass the landmarks of a detected face.',
+    });
+  }
+  return { a, b, x: tx - a * fx + b * fy, y: ty - b * fx - a * fy };
+}
