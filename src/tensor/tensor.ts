@@ -210,6 +210,11 @@ export class Tensor<D extends DType = DType> implements Disposable {
     });
   }
 
+  /** All channels of the tensor that this channel view is a part of; shares memory. */
+  wholeRows(): Tensor<D> {
+    return this.#view({ shape: [...this.shape.slice(0, -1), this.pitch], offset: 0, id: nextId++ });
+  }
+
   /** True when both are parts of the same memory. */
   sharesMemoryWith(other: Tensor): boolean {
     return this.#storage === other.#storage;
