@@ -32,7 +32,7 @@ for (const kind of ['passed', 'failed'] as const) {
     if (data.file !== undefined) silent.delete(data.file);
   });
 }
-stream.compose(spec).pipe(process.stdout);
+stream.compose(new spec()).pipe(process.stdout);
 stream.on('end', () => {
   // After the reporter has written its own summary.
   setImmediate(() => {
