@@ -1,0 +1,133 @@
+// Dense 2-D convolution, forward, for small subgroups: pixels are handed round by shuffles, no workgroup memory.
+//
+//   y[p, o] = f(scale[o] · Σ x[p·stride − padding + tap·dilation, c] · weight[tap, c, o] + shift[o] + residual[p, o])
+//   f(v) = v where v > 0, else slope·v (@if(activation)); scale, shift and residual each behind an @if
+//
+// x [n, in_h, in_w, cin], weight [kh, kw, cin, cout], scale and shift [cout], residual and y [n, out_h, out_w, cout];
+// all read as vec4 over channels; x, residual and y with a pitch and an offset, so that each may be a channel view.
+// One workgroup = one subgroup of LANES: LANES · BLOCKS pixels × LANES output vec4s. A lane loads its own pixels and the
+// weights of its own output channels, and multiplies them with the pixels of all lanes.
+// Grid: pixel blocks fastest, so that neighbours share weights; then column blocks; folded.
+// Needs the feature `subgroups` with a fixed size of LANES. Sums in the order of (ky, kx, c); deterministic.
+
+import constants::{LANES, BLOCKS};
+import package::shared::conv::{first_tap, input_pixel};
+import package::shared::grid::flat_index;
+
+enable subgroups;
+
+struct Params {
+  pixels: u32,
+  out_h: u32,
+  out_w: u32,
+  in_h: u32,
+  in_w: u32,
+  cin4: u32,
+  cout4: u32,
+  kernel_h: u32,
+  kernel_w: u32,
+  stride_y: u32,
+  stride_x: u32,
+  pad_top: u32,
+  pad_left: u32,
+  dilation_y: u32,
+  dilation_x: u32,
+  x_pitch4: u32,
+  x_offset4: u32,
+  residual_pitch4: u32,
+  residual_offset4: u32,
+  y_pitch4: u32,
+  y_offset4: u32,
+  slope: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
+@if(scaled) @group(0) @binding(3) var<storage, read> scale: array<vec4f>;
+@if(shifted) @group(0) @binding(4) var<storage, read> shift: array<vec4f>;
+@if(added) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+
+const ROWS = LANES * BLOCKS;
+
+// The epilogue of one output vec4, and its store.
+fn finish(sum: vec4f, pixel: u32, column: u32) {
+  var v = sum;
+  @if(scaled) {
+    v *= scale[column];
+  }
+  @if(shifted) {
+    v += shift[column];
+  }
+  @if(added) {
+    v += residual[pixel * params.residual_pitch4 + params.residual_offset4 + column];
+  }
+  @if(activation) {
+    v = select(params.slope * v, v, v > vec4f());
+  }
+  y[pixel * params.y_pitch4 + params.y_offset4 + column] = v;
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let block = flat_index(workgroup, workgroups, 0u, 1u);
+  let blocks = (params.pixels + ROWS - 1u) / ROWS;
+  let first = (block % blocks) * ROWS;
+  let columns = (block / blocks) * LANES;
+  if (columns >= params.cout4) {
+    return;
+  }
+  // Surplus lanes repeat the last column: a shuffle needs all lanes.
+  let column = min(columns + lane, params.cout4 - 1u);
+  var origin: array<vec3i, BLOCKS>;
+  for (var q = 0u; q < BLOCKS; q++) {
+    origin[q] = first_tap(
+      first + q * LANES + lane,
+      params.pixels,
+      vec2u(params.out_w, params.out_h),
+      vec2u(params.stride_x, params.stride_y),
+      vec2u(params.pad_left, params.pad_top),
+    );
+  }
+  var sum: array<vec4f, ROWS>;
+  var at_weight = column;
+  for (var ky = 0u; ky < params.kernel_h; ky++) {
+    for (var kx = 0u; kx < params.kernel_w; kx++) {
+      let tap_y = i32(ky * params.dilation_y);
+      let tap_x = i32(kx * params.dilation_x);
+      var base: array<u32, BLOCKS>;
+      var inside: array<bool, BLOCKS>;
+      for (var q = 0u; q < BLOCKS; q++) {
+        let pixel = input_pixel(origin[q].x, origin[q].y + tap_y, origin[q].z + tap_x, vec2u(params.in_w, params.in_h));
+        inside[q] = pixel >= 0;
+        base[q] = u32(max(pixel, 0)) * params.x_pitch4 + params.x_offset4;
+      }
+      for (var c = 0u; c < params.cin4; c++) {
+        let w0 = weight[at_weight];
+        let w1 = weight[at_weight + params.cout4];
+        let w2 = weight[at_weight + 2u * params.cout4];
+        let w3 = weight[at_weight + 3u * params.cout4];
+        for (var q = 0u; q < BLOCKS; q++) {
+          let own = select(vec4f(), x[base[q] + c], inside[q]);
+          for (var i = 0u; i < LANES; i++) {
+            let v = subgroupShuffle(own, i);
+            sum[q * LANES + i] += v.x * w0 + v.y * w1 + v.z * w2 + v.w * w3;
+          }
+        }
+        at_weight += 4u * params.cout4;
+      }
+    }
+  }
+  if (columns + lane < params.cout4) {
+    for (var r = 0u; r < ROWS; r++) {
+      if (first + r < params.pixels) {
+        finish(sum[r], first + r, column);
+      }
+    }
+  }
+}

@@ -1,0 +1,134 @@
+// Dense 2-D convolution, forward, for small subgroups and few output channels: weights are handed round by shuffles.
+//
+//   y[p, o] = f(scale[o] · Σ x[p·stride − padding + tap·dilation, c] · weight[tap, c, o] + shift[o] + residual[p, o])
+//   f(v) = v where v > 0, else slope·v (@if(activation)); scale, shift and residual each behind an @if
+//
+// x [n, in_h, in_w, cin], weight [kh, kw, cin, cout], scale and shift [cout], residual and y [n, out_h, out_w, cout];
+// all read as vec4 over channels; x, residual and y with a pitch and an offset, so that each may be a channel view.
+// One workgroup = one subgroup of LANES: LANES · ROWS pixels × all cout / 4 = COLS output vec4s. A lane owns ROWS pixels
+// and loads a share of the 4 · COLS weight vec4s of four input channels, which lie together in memory.
+// Grid: pixel blocks, folded. Needs the feature `subgroups` with a fixed size of LANES.
+// Sums in the order of (ky, kx, c); deterministic.
+
+import constants::{LANES, ROWS, COLS};
+import package::shared::conv::{first_tap, input_pixel};
+import package::shared::grid::flat_index;
+
+enable subgroups;
+
+struct Params {
+  pixels: u32,
+  out_h: u32,
+  out_w: u32,
+  in_h: u32,
+  in_w: u32,
+  cin4: u32,
+  cout4: u32,
+  kernel_h: u32,
+  kernel_w: u32,
+  stride_y: u32,
+  stride_x: u32,
+  pad_top: u32,
+  pad_left: u32,
+  dilation_y: u32,
+  dilation_x: u32,
+  x_pitch4: u32,
+  x_offset4: u32,
+  residual_pitch4: u32,
+  residual_offset4: u32,
+  y_pitch4: u32,
+  y_offset4: u32,
+  slope: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
+@if(scaled) @group(0) @binding(3) var<storage, read> scale: array<vec4f>;
+@if(shifted) @group(0) @binding(4) var<storage, read> shift: array<vec4f>;
+@if(added) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+
+const SHARES = (4 * COLS + LANES - 1) / LANES;
+
+// The epilogue of one output vec4, and its store.
+fn finish(sum: vec4f, pixel: u32, column: u32) {
+  var v = sum;
+  @if(scaled) {
+    v *= scale[column];
+  }
+  @if(shifted) {
+    v += shift[column];
+  }
+  @if(added) {
+    v += residual[pixel * params.residual_pitch4 + params.residual_offset4 + column];
+  }
+  @if(activation) {
+    v = select(params.slope * v, v, v > vec4f());
+  }
+  y[pixel * params.y_pitch4 + params.y_offset4 + column] = v;
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let first = flat_index(workgroup, workgroups, 0u, 1u) * LANES * ROWS;
+  if (first >= params.pixels) {
+    return;
+  }
+  var origin: array<vec3i, ROWS>;
+  for (var r = 0u; r < ROWS; r++) {
+    origin[r] = first_tap(
+      first + r * LANES + lane,
+      params.pixels,
+      vec2u(params.out_w, params.out_h),
+      vec2u(params.stride_x, params.stride_y),
+      vec2u(params.pad_left, params.pad_top),
+    );
+  }
+  var sum: array<vec4f, ROWS * COLS>;
+  var at_weight = 0u;
+  for (var ky = 0u; ky < params.kernel_h; ky++) {
+    for (var kx = 0u; kx < params.kernel_w; kx++) {
+      let tap_y = i32(ky * params.dilation_y);
+      let tap_x = i32(kx * params.dilation_x);
+      var base: array<u32, ROWS>;
+      var inside: array<bool, ROWS>;
+      for (var r = 0u; r < ROWS; r++) {
+        let pixel = input_pixel(origin[r].x, origin[r].y + tap_y, origin[r].z + tap_x, vec2u(params.in_w, params.in_h));
+        inside[r] = pixel >= 0;
+        base[r] = u32(max(pixel, 0)) * params.x_pitch4 + params.x_offset4;
+      }
+      for (var c = 0u; c < params.cin4; c++) {
+        var share: array<vec4f, SHARES>;
+        for (var s = 0u; s < SHARES; s++) {
+          share[s] = weight[at_weight + min(s * LANES + lane, 4u * COLS - 1u)];
+        }
+        var v: array<vec4f, ROWS>;
+        for (var r = 0u; r < ROWS; r++) {
+          v[r] = select(vec4f(), x[base[r] + c], inside[r]);
+        }
+        for (var k = 0u; k < 4u; k++) {
+          for (var q = 0u; q < COLS; q++) {
+            let w = subgroupShuffle(share[(k * COLS + q) / LANES], (k * COLS + q) % LANES);
+            for (var r = 0u; r < ROWS; r++) {
+              sum[r * COLS + q] += v[r][k] * w;
+            }
+          }
+        }
+        at_weight += 4u * COLS;
+      }
+    }
+  }
+  for (var r = 0u; r < ROWS; r++) {
+    let pixel = first + r * LANES + lane;
+    if (pixel < params.pixels) {
+      for (var q = 0u; q < COLS; q++) {
+        finish(sum[r * COLS + q], pixel, q);
+      }
+    }
+  }
+}

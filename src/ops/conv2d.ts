@@ -1,0 +1,151 @@
+import { defineOp } from '../autograd/op.js';
+import { ArgumentError, DeviceMismatchError, ShapeError } from '../gpu/errors.js';
+import { formatShape, sameShape, type Shape } from '../tensor/shape.js';
+import { Tensor } from '../tensor/tensor.js';
+import { preferredSkeleton, runForward, type Skeleton } from './conv/forward.js';
+import { convGeometry, type ConvGeometry, type WindowOptions } from './conv/geometry.js';
+
+/** How a convolution moves over the image, and what follows it in the same kernel. */
+export interface Conv2dOptions extends WindowOptions {
+  /** [cout], added to the convolution. */
+  readonly bias?: Tensor;
+  /** [cout], multiplied with the convolution: a folded batch norm, with `shift`. */
+  readonly scale?: Tensor;
+  /** [cout], added after `scale`. */
+  readonly shift?: Tensor;
+  /** Of the output's shape, added before the activation. */
+  readonly residual?: Tensor;
+  /** Absent: no activation. 0: ReLU. Otherwise a leaky ReLU of that slope. */
+  readonly slope?: number;
+  /** Of the output's shape: where to write instead of into a new tensor; it may be some channels of a wider one. */
+  readonly into?: Tensor;
+}
+
+// Types, not interfaces: an op's inputs are indexed by name.
+// eslint-disable-next-line @typescript-eslint/consistent-type-definitions
+type ConvInputs = {
+  x: Tensor;
+  weight: Tensor;
+  scale: Tensor | undefined;
+  shift: Tensor | undefined;
+  residual: Tensor | undefined;
+};
+
+interface ConvState {
+  readonly geometry: ConvGeometry;
+  readonly slope: number | undefined;
+  readonly into: Tensor | undefined;
+  readonly skeleton: Skeleton | undefined;
+}
+
+const convolve = defineOp<ConvInputs, ConvState>({
+  name: 'conv2d',
+  forward(inputs, { geometry, slope, into, skeleton }) {
+    const { gpu } = inputs.x;
+    const y = into?.alias() ?? Tensor.empty(gpu, geometry.shape, { label: 'conv2d' });
+    runForward(skeleton ?? preferredSkeleton(gpu), geometry, { ...inputs, slope, y });
+    return y;
+  },
+});
+
+/**
+ * 2-D convolution (cross-correlation, as networks use the word) with zeros outside of the image, and an optional
+ * epilogue in the same kernel: f(conv·scale + shift + residual), f a (leaky) ReLU.
+ *
+ * `x` [n, h, w, cin], `weight` [kh, kw, cin / groups, cout]; the result is [n, oh, ow, cout] with
+ * oh = floor((h + top + bottom − dilation·(kh − 1) − 1) / stride) + 1. `x`, `residual` and `into` may be channel views.
+ * Channels in multiples of 4, in one group or each on its own, take the fast kernels; all others a scalar one.
+ * @throws ShapeError when shapes do not fit; ArgumentError for options that are out of range or exclude each other.
+ */
+export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  return conv2dWith(undefined, x, weight, options);
+}
+
+/** `conv2d` by a given way, for tests and measurements; not public. */
+export function conv2dWith(
+  skeleton: Skeleton | undefined,
+  x: Tensor,
+  weight: Tensor,
+  options: Conv2dOptions = {},
+): Tensor {
+  const geometry = convGeometry('conv2d', x.shape, weight.shape, options);
+  const { bias, scale, residual, slope, into } = options;
+  if (bias && (scale ?? options.shift)) {
+    throw new ArgumentError({
+      operation: 'conv2d',
+      expected: 'either a bias, or a scale and a shift',
+      got: `a bias with a ${scale ? 'scale' : 'shift'}`,
+      remedy: 'Fold the bias into the shift: shift + scale·bias.',
+    });
+  }
+  if (slope !== undefined && !Number.isFinite(slope)) {
+    throw new ArgumentError({
+      operation: 'conv2d',
+      expected: 'a finite slope',
+      got: String(slope),
+      remedy: 'Leave it out for no activation, or pass 0 for a ReLU.',
+    });
+  }
+  const shift = bias ?? options.shift;
+  const perChannel: Shape = [geometry.cout];
+  checkOperand(bias ? 'bias' : 'shift', shift, perChannel, geometry);
+  checkOperand('scale', scale, perChannel, geometry);
+  checkOperand('residual', residual, geometry.shape, geometry);
+  checkOperand('into', into, geometry.shape, geometry);
+  for (const [name, tensor] of Object.entries({ weight, scale, shift })) {
+    if (tensor && !tensor.contiguous) {
+      throw new ArgumentError({
+        operation: 'conv2d',
+        expected: `a contiguous ${name}`,
+        got: 'a view of some channels',
+        remedy: 'Copy those channels into a tensor of their own.',
+      });
+    }
+  }
+  for (const [name, tensor] of Object.entries({ x, weight, scale, shift, residual, into })) {
+    if (tensor && tensor.dtype !== 'f32') {
+      throw new ArgumentError({
+        operation: 'conv2d',
+        expected: `${name} of type f32`,
+        got: tensor.dtype,
+        remedy: 'Make it from a Float32Array.',
+      });
+    }
+  }
+  if (into) checkTarget(into, { x, weight, scale, shift, residual });
+  return convolve({ x, weight, scale, shift, residual }, { geometry, slope, into, skeleton });
+}
+
+function checkOperand(name: string, tensor: Tensor | undefined, shape: Shape, geometry: ConvGeometry): void {
+  if (!tensor || sameShape(tensor.shape, shape)) return;
+  throw new ShapeError({
+    operation: 'conv2d',
+    expected: `${name} ${formatShape(shape)} for an output ${formatShape(geometry.shape)}`,
+    got: formatShape(tensor.shape),
+    remedy: 'bias, scale and shift have one value per output channel; residual and into have the shape of the output.',
+  });
+}
+
+/** A kernel cannot read and write one buffer, not even different channels of it. */
+function checkTarget(into: Tensor, inputs: Readonly<Record<string, Tensor | undefined>>): void {
+  into.assertLive();
+  for (const [name, tensor] of Object.entries(inputs)) {
+    if (!tensor) continue;
+    if (tensor.gpu !== into.gpu) {
+      throw new DeviceMismatchError({
+        operation: 'conv2d',
+        expected: `into on the device of ${name}`,
+        got: 'one on another device',
+        remedy: 'Make all tensors of one computation with the same device.',
+      });
+    }
+    if (tensor.sharesMemoryWith(into)) {
+      throw new ArgumentError({
+        operation: 'conv2d',
+        expected: `into with memory of its own`,
+        got: `a part of the tensor that ${name} is a part of`,
+        remedy: 'Write into another tensor.',
+      });
+    }
+  }
+}
