@@ -1,0 +1,40 @@
+// Normalises every channel by given statistics.
+//
+//   y = gamma·(x − mean)·inverse + beta                                  Ioffe & Szegedy 2015
+//
+// x, y [rows, c]; the others [c]. @if(vectors): channels and count in vec4s. One invocation: one element (vec4 of
+// channels). Grid: ceil(rows·c / 64), folded.
+
+import package::shared::grid::flat_index;
+
+@if(vectors) alias Lane = vec4f;
+@if(!vectors) alias Lane = f32;
+
+struct Params {
+  count: u32,
+  channels: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Lane>;
+@group(0) @binding(2) var<storage, read> mean: array<Lane>;
+@group(0) @binding(3) var<storage, read> inverse: array<Lane>;
+@group(0) @binding(4) var<storage, read> gamma: array<Lane>;
+@group(0) @binding(5) var<storage, read> beta: array<Lane>;
+@group(0) @binding(6) var<storage, read_write> y: array<Lane>;
+
+const SIZE = 64u;
+
+@compute @workgroup_size(SIZE)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = flat_index(workgroup, workgroups, local, SIZE);
+  if (i >= params.count) {
+    return;
+  }
+  let c = i % params.channels;
+  y[i] = (x[i] - mean[c]) * (inverse[c] * gamma[c]) + beta[c];
+}

@@ -1,0 +1,53 @@
+// The two sums that the gradients of batch norm need, over one chunk of rows.
+//
+//   sum[chunk, c] = Σ grad_y,   product[chunk, c] = Σ grad_y·x̂,   x̂ = (x − mean)·inverse
+//
+// x, grad_y [rows, c]; mean, inverse [c]; sum, product [chunks, c]. @if(vectors): channels counts vec4s. One invocation:
+// one chunk's channel (vec4 of channels). Grid: ceil(chunks·c / 64), folded. Deterministic.
+
+import package::shared::grid::flat_index;
+
+@if(vectors) alias Lane = vec4f;
+@if(!vectors) alias Lane = f32;
+
+struct Params {
+  rows: u32,
+  channels: u32,
+  chunk: u32,
+  count: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> x: array<Lane>;
+@group(0) @binding(2) var<storage, read> grad_y: array<Lane>;
+@group(0) @binding(3) var<storage, read> mean: array<Lane>;
+@group(0) @binding(4) var<storage, read> inverse: array<Lane>;
+@group(0) @binding(5) var<storage, read_write> sum: array<Lane>;
+@group(0) @binding(6) var<storage, read_write> product: array<Lane>;
+
+const SIZE = 64u;
+
+@compute @workgroup_size(SIZE)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = flat_index(workgroup, workgroups, local, SIZE);
+  if (i >= params.count) {
+    return;
+  }
+  let c = i % params.channels;
+  let first = i / params.channels * params.chunk;
+  let end = min(first + params.chunk, params.rows);
+  var total = Lane();
+  var weighted = Lane();
+  for (var row = first; row < end; row++) {
+    let at = row * params.channels + c;
+    let gradient = grad_y[at];
+    total += gradient;
+    weighted += gradient * ((x[at] - mean[c]) * inverse[c]);
+  }
+  sum[i] = total;
+  product[i] = weighted;
+}

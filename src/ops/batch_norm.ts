@@ -1,0 +1,223 @@
+import { defineOp } from '../autograd/op.js';
+import { ShapeError } from '../gpu/errors.js';
+import { flatGrid } from '../gpu/grid.js';
+import { scope } from '../tensor/scope.js';
+import { formatShape } from '../tensor/shape.js';
+import { Tensor } from '../tensor/tensor.js';
+import { channelLanes, contiguous } from './layout.js';
+
+/** Scale, shift and running statistics of a batch norm, each [c]. */
+export interface BatchNormParameters {
+  readonly gamma: Tensor;
+  readonly beta: Tensor;
+  readonly runningMean: Tensor;
+  readonly runningVar: Tensor;
+  /** Added to the variance; 1e-5 by default. */
+  readonly eps?: number;
+}
+
+export interface BatchNormOptions extends BatchNormParameters {
+  /** True: normalise by the batch and move the running statistics, in place. False, the default: by the running ones. */
+  readonly training?: boolean;
+  /** The batch's share in the new running statistics, as PyTorch means it; 0.1 by default. */
+  readonly momentum?: number;
+}
+
+const EPSILON = 1e-5;
+
+/** Chunks that the rows are split into at most: enough to fill a GPU, few enough to be combined one after another. */
+const MAX_CHUNKS = 256;
+const MIN_CHUNK = 32;
+
+type Inputs = Record<'x' | 'gamma' | 'beta' | 'runningMean' | 'runningVar', Tensor>;
+
+function chunksOf(rows: number): { readonly chunk: number; readonly chunks: number } {
+  const chunk = Math.max(MIN_CHUNK, Math.ceil(rows / MAX_CHUNKS));
+  return { chunk, chunks: Math.ceil(rows / chunk) };
+}
+
+/** Mean and 1 / standard deviation [c] of the batch; moves the running statistics. */
+function batchStatistics(x: Tensor, inputs: Inputs, eps: number, momentum: number): { mean: Tensor; inverse: Tensor } {
+  const { gpu } = x;
+  const channels = inputs.gamma.size;
+  const rows = x.size / channels;
+  const { chunk, chunks } = chunksOf(rows);
+  const { vectors, lanes } = channelLanes(channels);
+  const [partialMean, partialM2] = ['mean', 'squares'].map((label) =>
+    Tensor.empty(gpu, [chunks, channels], { label: `${label} of chunks` }),
+  ) as [Tensor, Tensor];
+  gpu.run('batch_norm_partials', {
+    params: { rows, channels: lanes, chunk, count: chunks * lanes },
+    buffers: { x: x.buffer, mean: partialMean.buffer, m2: partialM2.buffer },
+    conditions: { vectors },
+    grid: flatGrid(chunks * lanes, 64),
+  });
+  const mean = Tensor.empty(gpu, [channels], { label: 'batch mean' });
+  const inverse = Tensor.empty(gpu, [channels], { label: 'inverse deviation' });
+  gpu.run('batch_norm_statistics', {
+    params: { rows, channels, chunk, eps, momentum },
+    buffers: {
+      partial_mean: partialMean.buffer,
+      partial_m2: partialM2.buffer,
+      mean: mean.buffer,
+      inverse: inverse.buffer,
+      running_mean: inputs.runningMean.buffer,
+      running_var: inputs.runningVar.buffer,
+    },
+    grid: flatGrid(channels, 64),
+  });
+  return { mean, inverse };
+}
+
+/** The running statistics as mean and 1 / standard deviation [c]. */
+function runningStatistics({ runningMean, runningVar }: Inputs, eps: number): { mean: Tensor; inverse: Tensor } {
+  const inverse = Tensor.empty(runningVar.gpu, runningVar.shape, { label: 'inverse deviation' });
+  runningVar.gpu.run('batch_norm_inverse', {
+    params: { channels: runningVar.size, eps },
+    buffers: { variance: runningVar.buffer, inverse: inverse.buffer },
+    grid: flatGrid(runningVar.size, 64),
+  });
+  return { mean: runningMean, inverse };
+}
+
+const normalising = defineOp<Inputs, { training: boolean; momentum: number; eps: number }>({
+  name: 'batchNorm',
+  forward(inputs, { training, momentum, eps }) {
+    const { gamma, beta } = inputs;
+    const x = contiguous(inputs.x);
+    const { mean, inverse } = training ? batchStatistics(x, inputs, eps, momentum) : runningStatistics(inputs, eps);
+    const { vectors, lanes } = channelLanes(gamma.size);
+    const count = (x.size / gamma.size) * lanes;
+    const y = Tensor.empty(x.gpu, x.shape, { label: 'batchNorm' });
+    x.gpu.run('batch_norm', {
+      params: { count, channels: lanes },
+      buffers: {
+        x: x.buffer,
+        mean: mean.buffer,
+        inverse: inverse.buffer,
+        gamma: gamma.buffer,
+        beta: beta.buffer,
+        y: y.buffer,
+      },
+      conditions: { vectors },
+      grid: flatGrid(count, 64),
+    });
+    return { output: y, saved: { x, mean, inverse, gamma } };
+  },
+  backward(gradient, { saved, options: { training }, needs }) {
+    const [x, mean, inverse, gamma] = [saved['x']!, saved['mean']!, saved['inverse']!, saved['gamma']!];
+    const { gpu } = x;
+    const channels = gamma.size;
+    const rows = x.size / channels;
+    const { chunk, chunks } = chunksOf(rows);
+    const { vectors, lanes } = channelLanes(channels);
+    const [sum, product] = ['sums', 'products'].map((label) =>
+      Tensor.empty(gpu, [chunks, channels], { label: `${label} of chunks` }),
+    ) as [Tensor, Tensor];
+    gpu.run('batch_norm_backward_partials', {
+      params: { rows, channels: lanes, chunk, count: chunks * lanes },
+      buffers: {
+        x: x.buffer,
+        grad_y: gradient.buffer,
+        mean: mean.buffer,
+        inverse: inverse.buffer,
+        sum: sum.buffer,
+        product: product.buffer,
+      },
+      conditions: { vectors },
+      grid: flatGrid(chunks * lanes, 64),
+    });
+    const gradGamma = Tensor.empty(gpu, [channels], { label: 'gradient of gamma' });
+    const gradBeta = Tensor.empty(gpu, [channels], { label: 'gradient of beta' });
+    gpu.run('batch_norm_backward_affine', {
+      params: { chunks, channels },
+      buffers: {
+        sum: sum.buffer,
+        product: product.buffer,
+        grad_gamma: gradGamma.buffer,
+        grad_beta: gradBeta.buffer,
+      },
+      grid: flatGrid(channels, 64),
+    });
+    const affine = { gamma: needs.gamma ? gradGamma : undefined, beta: needs.beta ? gradBeta : undefined };
+    if (!needs.x) return affine;
+    const gradX = Tensor.empty(gpu, x.shape, { label: 'gradient of batchNorm' });
+    const count = rows * lanes;
+    gpu.run('batch_norm_backward_input', {
+      params: { count, channels: lanes, share: training ? 1 / rows : 0 },
+      buffers: {
+        x: x.buffer,
+        grad_y: gradient.buffer,
+        mean: mean.buffer,
+        inverse: inverse.buffer,
+        gamma: gamma.buffer,
+        grad_gamma: gradGamma.buffer,
+        grad_beta: gradBeta.buffer,
+        grad_x: gradX.buffer,
+      },
+      conditions: { vectors },
+      grid: flatGrid(count, 64),
+    });
+    return { x: gradX, ...affine };
+  },
+});
+
+function checkParameters(operation: string, parameters: BatchNormParameters, channels: number): void {
+  for (const name of ['gamma', 'beta', 'runningMean', 'runningVar'] as const) {
+    const { shape, contiguous: whole } = parameters[name];
+    if (shape.length === 1 && shape[0] === channels && whole) continue;
+    throw new ShapeError({
+      operation,
+      expected: `${name} [${channels}]`,
+      got: formatShape(shape),
+      remedy: 'Pass one value per channel (the last axis).',
+    });
+  }
+}
+
+/**
+ * γ·(x − μ)/√(σ² + eps) + β for every channel of `x` (last axis), over all other axes. In training μ and σ² (biased) are
+ * the batch's, and the running statistics move in place, the variance by the unbiased one, as in PyTorch.
+ * @throws ShapeError unless the parameters are [c] and, in training, a channel has 2 values or more.
+ */
+export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
+  const { gamma, beta, runningMean, runningVar, training = false, momentum = 0.1, eps = EPSILON } = options;
+  const channels = x.shape.at(-1) ?? 0;
+  checkParameters('batchNorm', options, channels);
+  if (training && x.size < 2 * channels) {
+    throw new ShapeError({
+      operation: 'batchNorm',
+      expected: '2 values per channel or more in training',
+      got: formatShape(x.shape),
+      remedy: 'Use a larger batch: one value has no variance.',
+    });
+  }
+  return normalising({ x, gamma, beta, runningMean, runningVar }, { training, momentum, eps });
+}
+
+/**
+ * Batch norm with its running statistics as `y = x·scale + shift`, each [c], for the epilogue of a convolution.
+ * @throws ShapeError unless all four parameters are [c].
+ */
+export function foldBatchNorm(parameters: BatchNormParameters): { readonly scale: Tensor; readonly shift: Tensor } {
+  const { gamma, beta, runningMean, runningVar, eps = EPSILON } = parameters;
+  const channels = gamma.size;
+  checkParameters('foldBatchNorm', parameters, channels);
+  return scope(() => {
+    const scale = Tensor.empty(gamma.gpu, [channels], { label: 'scale' });
+    const shift = Tensor.empty(gamma.gpu, [channels], { label: 'shift' });
+    gamma.gpu.run('batch_norm_fold', {
+      params: { channels, eps },
+      buffers: {
+        gamma: gamma.buffer,
+        beta: beta.buffer,
+        mean: runningMean.buffer,
+        variance: runningVar.buffer,
+        scale: scale.buffer,
+        shift: shift.buffer,
+      },
+      grid: flatGrid(channels, 64),
+    });
+    return { scale, shift };
+  });
+}

@@ -1,0 +1,13 @@
+export { add } from './add.js';
+export { batchNorm, foldBatchNorm, type BatchNormOptions, type BatchNormParameters } from './batch_norm.js';
+export { concat } from './concat.js';
+export { conv2d, type Conv2dOptions } from './conv2d.js';
+export { maxPool2d, type MaxPool2dOptions } from './max_pool2d.js';
+export { mean } from './mean.js';
+export { multiply } from './multiply.js';
+export { leakyRelu, relu } from './relu.js';
+export { reshape } from './reshape.js';
+export { slice, type SliceOptions } from './slice.js';
+export { softmax } from './softmax.js';
+export { sum } from './sum.js';
+export { unpool } from './unpool.js';
