@@ -1,0 +1,101 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { DeviceMismatchError, DisposedError, LimitError, TapeError } from '../../src/gpu/errors.js';
+import { Gpu } from '../../src/gpu/gpu.js';
+import { Tape } from '../../src/autograd/tape.js';
+import { requestDevice } from '../../src/node/device.js';
+import { add } from '../../src/ops/add.js';
+import { relu } from '../../src/ops/relu.js';
+import { sum } from '../../src/ops/sum.js';
+import { scope } from '../../src/tensor/scope.js';
+import { Tensor } from '../../src/tensor/tensor.js';
+import { testDevice } from '../helpers/device.js';
+
+const gpu = Gpu.of(testDevice);
+const other = await requestDevice();
+after(() => {
+  other.destroy();
+});
+
+test('memory is back where it was after a tensor is disposed of', () => {
+  const before = gpu.memory().bytes;
+  const x = Tensor.from(testDevice, new Float32Array(1000), [10, 100]);
+  assert.ok(gpu.memory().bytes >= before + 4000);
+  x.dispose();
+  x.dispose();
+  assert.equal(gpu.memory().bytes, before);
+});
+
+test('a scope that throws leaves nothing behind', () => {
+  const before = gpu.memory().bytes;
+  assert.throws(
+    () =>
+      scope(() => {
+        relu(Tensor.from(testDevice, [1, 2, 3], [3]));
+        throw new RangeError('on purpose');
+      }),
+    RangeError,
+  );
+  assert.equal(gpu.memory().bytes, before);
+});
+
+test('a disposed tensor is named in the error', () => {
+  const x = Tensor.from(testDevice, [1], [1], 'the lost one');
+  x.dispose();
+  assert.throws(
+    () => relu(x),
+    (error) => error instanceof DisposedError && error.message.includes('the lost one'),
+  );
+});
+
+test('a tensor over the limit is refused before anything is allocated', () => {
+  const before = gpu.memory().bytes;
+  const elements = testDevice.limits.maxStorageBufferBindingSize / 4 + 4;
+  assert.throws(() => Tensor.empty(testDevice, [elements]), LimitError);
+  assert.equal(gpu.memory().bytes, before);
+});
+
+test('a rehearsal counts what a computation takes and runs none of it', () => {
+  const { bytes } = gpu.memory();
+  const { dispatches } = gpu.counters();
+  const { peakBytes, largestBytes } = gpu.rehearse(() => {
+    scope(() => {
+      relu(Tensor.empty(testDevice, [1024]));
+    });
+  });
+  assert.ok(largestBytes >= 4096 && peakBytes >= 8192, `${largestBytes} and ${peakBytes}`);
+  assert.equal(gpu.memory().bytes, bytes);
+  assert.equal(gpu.counters().dispatches, dispatches);
+});
+
+test('tensors of two devices are not mixed', () => {
+  using a = Tensor.from(testDevice, [1], [1]);
+  using b = Tensor.from(other, [1], [1]);
+  assert.throws(() => add(a, b), DeviceMismatchError);
+});
+
+test('a read takes one submission and one wait', async () => {
+  using x = Tensor.from(testDevice, [1, -2, 3], [3]);
+  using y = relu(x);
+  using z = add(x, y);
+  const before = gpu.counters();
+  assert.deepEqual([...(await z.read())], [2, -2, 6]);
+  const now = gpu.counters();
+  assert.equal(now.submissions - before.submissions, 1);
+  assert.equal(now.reads - before.reads, 1);
+});
+
+test('a tape refuses a second backward and a loss that is no scalar', () => {
+  using x = Tensor.from(testDevice, [1, 2], [2]);
+  using tape = new Tape(testDevice);
+  tape.watch(x);
+  using loss = tape.record(() => sum(x));
+  tape.backward(loss);
+  assert.throws(() => {
+    tape.backward(loss);
+  }, TapeError);
+  using y = tape.record(() => relu(x));
+  assert.throws(() => {
+    tape.backward(y);
+  }, TapeError);
+});
