@@ -5,11 +5,12 @@
 //
 // x [n, in_h, in_w, cin], weight [kh, kw, 1, cout], scale and shift [cout], residual and y [n, out_h, out_w, cout];
 // all read as vec4 over channels; x, residual and y with a pitch and an offset, so that each may be a channel view.
-// Here cin = cout. One invocation: ROWS neighbouring pixels × one vec4 of channels, so that a weight is loaded once for
-// ROWS pixels. Grid: channels fastest, 64 a workgroup, folded. Sums in the order of (ky, kx); deterministic.
+// Here cin = cout. One invocation: ROWS pixels side by side × one vec4 of channels; the SPAN of input that they share in
+// a row of taps is loaded once. Grid: channels fastest, 64 a workgroup, folded. Sums in the order of (ky, kx);
+// deterministic.
 
-import constants::ROWS;
-import package::shared::conv::{first_tap, input_pixel};
+import constants::{ROWS, KERNEL_W, STRIDE_X, DILATION_X};
+import package::shared::conv::first_tap;
 import package::shared::grid::flat_index;
 
 struct Params {
@@ -20,13 +21,10 @@ struct Params {
   in_w: u32,
   cout4: u32,
   kernel_h: u32,
-  kernel_w: u32,
   stride_y: u32,
-  stride_x: u32,
   pad_top: u32,
   pad_left: u32,
   dilation_y: u32,
-  dilation_x: u32,
   x_pitch4: u32,
   x_offset4: u32,
   residual_pitch4: u32,
@@ -45,6 +43,7 @@ struct Params {
 @group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
 
 const SIZE = 64u;
+const SPAN = (ROWS - 1) * STRIDE_X + (KERNEL_W - 1) * DILATION_X + 1;
 
 // The epilogue of one output vec4, and its store.
 fn finish(sum: vec4f, pixel: u32, column: u32) {
@@ -72,37 +71,44 @@ fn main(
 ) {
   let invocation = flat_index(workgroup, workgroups, local, SIZE);
   let column = invocation % params.cout4;
-  let first = (invocation / params.cout4) * ROWS;
+  let block = invocation / params.cout4;
+  let blocks = (params.out_w + ROWS - 1u) / ROWS;
+  let row = block / blocks;
+  let left = (block % blocks) * ROWS;
+  let first = row * params.out_w + left;
   if (first >= params.pixels) {
     return;
   }
-  var origin: array<vec3i, ROWS>;
-  for (var r = 0u; r < ROWS; r++) {
-    origin[r] = first_tap(
-      first + r,
-      params.pixels,
-      vec2u(params.out_w, params.out_h),
-      vec2u(params.stride_x, params.stride_y),
-      vec2u(params.pad_left, params.pad_top),
-    );
-  }
+  let origin = first_tap(
+    first,
+    params.pixels,
+    vec2u(params.out_w, params.out_h),
+    vec2u(STRIDE_X, params.stride_y),
+    vec2u(params.pad_left, params.pad_top),
+  );
   var sum: array<vec4f, ROWS>;
   var at_weight = column;
   for (var ky = 0u; ky < params.kernel_h; ky++) {
-    for (var kx = 0u; kx < params.kernel_w; kx++) {
-      let tap_y = i32(ky * params.dilation_y);
-      let tap_x = i32(kx * params.dilation_x);
+    let y_in = origin.y + i32(ky * params.dilation_y);
+    let row_inside = y_in >= 0 && y_in < i32(params.in_h);
+    let base = (origin.x * i32(params.in_h) + y_in) * i32(params.in_w);
+    var span: array<vec4f, SPAN>;
+    for (var i = 0u; i < SPAN; i++) {
+      let x_in = origin.z + i32(i);
+      let inside = row_inside && x_in >= 0 && x_in < i32(params.in_w);
+      let pixel = u32(select(0, base + x_in, inside));
+      span[i] = select(vec4f(), x[pixel * params.x_pitch4 + params.x_offset4 + column], inside);
+    }
+    for (var kx = 0u; kx < KERNEL_W; kx++) {
       let w = weight[at_weight];
       for (var r = 0u; r < ROWS; r++) {
-        let pixel = input_pixel(origin[r].x, origin[r].y + tap_y, origin[r].z + tap_x, vec2u(params.in_w, params.in_h));
-        let v = x[u32(max(pixel, 0)) * params.x_pitch4 + params.x_offset4 + column];
-        sum[r] += select(vec4f(), v, pixel >= 0) * w;
+        sum[r] += span[r * STRIDE_X + kx * DILATION_X] * w;
       }
       at_weight += params.cout4;
     }
   }
   for (var r = 0u; r < ROWS; r++) {
-    if (first + r < params.pixels) {
+    if (left + r < params.out_w) {
       finish(sum[r], first + r, column);
     }
   }

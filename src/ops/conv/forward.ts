@@ -116,8 +116,13 @@ export function runForward(skeleton: Skeleton, geometry: ConvGeometry, operands:
   const shared = { params, buffers, conditions };
   if (depthwise) {
     const ROWS = 4;
-    const grid = flatGrid(Math.ceil(pixels / ROWS) * cout4, 64);
-    gpu.run('conv2d_forward_depthwise', { ...shared, constants: { ROWS }, grid });
+    const { kernelW: KERNEL_W, strideX: STRIDE_X, dilationX: DILATION_X } = geometry;
+    const blocks = geometry.batch * geometry.outH * Math.ceil(geometry.outW / ROWS);
+    gpu.run('conv2d_forward_depthwise', {
+      ...shared,
+      constants: { ROWS, KERNEL_W, STRIDE_X, DILATION_X },
+      grid: flatGrid(blocks * cout4, 64),
+    });
     return;
   }
   if (skeleton === 'broadcast' && gpu.subgroupSize !== undefined) {
