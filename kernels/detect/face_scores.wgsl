@@ -1,0 +1,31 @@
+// The face score of each anchor as a sortable key: the bits of softmax(logits)₁ where above the threshold, else 0.
+// logits: [count, 2]; keys: [count]. Positive floats order like their bits; NaN passes no comparison.
+// One invocation: one anchor. Grid: ceil(count / 64), folded. Deterministic.
+
+import package::shared::grid::flat_index;
+
+struct Params {
+  count: u32,
+  threshold: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> logits: array<vec2f>;
+@group(0) @binding(2) var<storage, read_write> keys: array<u32>;
+
+const SIZE = 64u;
+
+@compute @workgroup_size(SIZE)
+fn main(
+  @builtin(workgroup_id) workgroup: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = flat_index(workgroup, workgroups, local, SIZE);
+  if (i >= params.count) {
+    return;
+  }
+  let l = logits[i];
+  let score = 1.0 / (1.0 + exp(min(l.x - l.y, 80.0)));
+  keys[i] = select(0u, bitcast<u32>(score), l.x - l.y == l.x - l.y && score > params.threshold);
+}
