@@ -5,6 +5,7 @@ export { conv2d, type Conv2dOptions } from './conv2d.js';
 export { maxPool2d, type MaxPool2dOptions } from './max_pool2d.js';
 export { mean } from './mean.js';
 export { multiply } from './multiply.js';
+export { prepareImages } from './prepare_images.js';
 export { leakyRelu, relu } from './relu.js';
 export { reshape } from './reshape.js';
 export { slice, type SliceOptions } from './slice.js';

@@ -13,8 +13,8 @@ const EPS32 = 2 ** -24;
 for (const slope of [undefined, 0, 0.125]) {
   test(`a sum ${slope === undefined ? 'alone' : `with a rectifier of slope ${slope}`} is right in both directions`, async () => {
     await checkOp({
-      op: (a, b) => add(a!, b!, slope === undefined ? {} : { slope }),
-      twin: (a, b) => (slope === undefined ? twin(a!, b!) : leakyRelu(twin(a!, b!), slope)),
+      op: (a, b) => add(a, b, slope === undefined ? {} : { slope }),
+      twin: (a, b) => (slope === undefined ? twin(a, b) : leakyRelu(twin(a, b), slope)),
       inputs: [values('a', [3, 5, 3]), values('b', [3, 5, 3])],
       tolerance: 2 * EPS32,
     });

@@ -25,8 +25,8 @@ for (const training of [false, true]) {
       const { gamma, beta, runningMean, runningVar } = parameters(channels);
       await checkOp({
         op: (x, g, b, mean, variance) =>
-          batchNorm(x!, { gamma: g!, beta: b!, runningMean: mean!, runningVar: variance!, training, momentum: 0 }),
-        twin: (x, g, b) => twin(x!, { gamma: g!, beta: b!, runningMean, runningVar, training }).output,
+          batchNorm(x, { gamma: g, beta: b, runningMean: mean, runningVar: variance, training, momentum: 0 }),
+        twin: (x, g, b) => twin(x, { gamma: g, beta: b, runningMean, runningVar, training }).output,
         inputs: [values('x', [2, 5, 7, channels]), gamma, beta, runningMean, runningVar],
         watched: [0, 1, 2],
         tolerance: TOLERANCE,

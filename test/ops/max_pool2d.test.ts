@@ -12,8 +12,8 @@ for (const channels of [4, 3]) {
   test(`windows over ${channels} channels, uneven in every way, hold their maximum and pass its gradient on`, async () => {
     const options = { kernel: [3, 2], stride: [2, 1], padding: [1, 0] } as const;
     await checkOp({
-      op: (x) => maxPool2d(x!, options),
-      twin: (x) => twin(x!, options),
+      op: (x) => maxPool2d(x, options),
+      twin: (x) => twin(x, options),
       inputs: [values('pool', [2, 5, 4, channels])],
       tolerance: 0,
       gradientTolerance: 1e-6,
@@ -24,8 +24,8 @@ for (const channels of [4, 3]) {
 test('padding never wins over negative numbers', async () => {
   const options = { kernel: 3, stride: 2, padding: 1 };
   await checkOp({
-    op: (x) => maxPool2d(x!, options),
-    twin: (x) => twin(x!, options),
+    op: (x) => maxPool2d(x, options),
+    twin: (x) => twin(x, options),
     inputs: [map(values('negative', [1, 6, 7, 4]), (value) => value - 2)],
     tolerance: 0,
     gradientTolerance: 1e-6,

@@ -14,8 +14,8 @@ for (const { channels, size } of [
 ] as const) {
   test(`[2, 3, 4, ${channels}] is resampled to ${size.join('×')} and every shown pixel gathers its gradient`, async () => {
     await checkOp({
-      op: (x) => unpool(x!, { size }),
-      twin: (x) => twin(x!, { size }),
+      op: (x) => unpool(x, { size }),
+      twin: (x) => twin(x, { size }),
       inputs: [values('unpool', [2, 3, 4, channels])],
       tolerance: 0,
       gradientTolerance: 1e-6,
