@@ -12,7 +12,7 @@ for (const golden of readGolden('ops').cases('batch_norm')) {
     assertGoldenGradients(
       golden,
       ['x', 'gamma', 'beta'],
-      (x, gamma, beta) => batchNorm(x!, { ...options, gamma: gamma!, beta: beta! }).output,
+      (x, gamma, beta) => batchNorm(x, { ...options, gamma: gamma, beta: beta }).output,
     );
     const [x, gamma, beta] = [golden.array('x'), golden.array('gamma'), golden.array('beta')];
     const { runningMean, runningVar } = batchNorm(x, { ...options, gamma, beta });

@@ -12,14 +12,13 @@ export interface DeformConv2dOptions {
 
 /** Bilinear value of one channel at (y, x); the four neighbours that lie outside the image are 0. */
 function sample(x: Array64, batch: number, channel: number, y: number, xx: number): number {
-  const [, h, w, c] = nhwc(x);
+  const [h, w, c] = [x.shape[1]!, x.shape[2]!, x.shape[3]!];
   const y0 = Math.floor(y);
   const x0 = Math.floor(xx);
   let value = 0;
-  for (const iy of [y0, y0 + 1])
-    for (const ix of [x0, x0 + 1])
-      if (iy >= 0 && iy < h && ix >= 0 && ix < w)
-        value += (1 - Math.abs(y - iy)) * (1 - Math.abs(xx - ix)) * x.data[((batch * h + iy) * w + ix) * c + channel]!;
+  for (let iy = Math.max(y0, 0); iy <= Math.min(y0 + 1, h - 1); iy++)
+    for (let ix = Math.max(x0, 0); ix <= Math.min(x0 + 1, w - 1); ix++)
+      value += (1 - Math.abs(y - iy)) * (1 - Math.abs(xx - ix)) * x.data[((batch * h + iy) * w + ix) * c + channel]!;
   return value;
 }
 

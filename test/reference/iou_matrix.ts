@@ -5,16 +5,19 @@ export interface IouOptions {
   readonly plusOne?: boolean;
 }
 
-/** Intersection over union of boxes i and j, xyxy; 0 where both have no area. */
+function area({ data }: Array64, i: number, edge: number): number {
+  return (data[i * 4 + 2]! - data[i * 4]! + edge) * (data[i * 4 + 3]! - data[i * 4 + 1]! + edge);
+}
+
+/** Intersection over union of box i of a and box j of b, xyxy; 0 where they share no area. */
 export function iou(a: Array64, i: number, b: Array64, j: number, { plusOne = false }: IouOptions = {}): number {
   const edge = plusOne ? 1 : 0;
-  const [ax1, ay1, ax2, ay2] = a.data.subarray(i * 4, i * 4 + 4) as unknown as [number, number, number, number];
-  const [bx1, by1, bx2, by2] = b.data.subarray(j * 4, j * 4 + 4) as unknown as [number, number, number, number];
-  const width = Math.max(0, Math.min(ax2, bx2) - Math.max(ax1, bx1) + edge);
-  const height = Math.max(0, Math.min(ay2, by2) - Math.max(ay1, by1) + edge);
-  const areas = (ax2 - ax1 + edge) * (ay2 - ay1 + edge) + (bx2 - bx1 + edge) * (by2 - by1 + edge);
-  const intersection = width * height;
-  return intersection > 0 ? intersection / (areas - intersection) : 0;
+  const left = Math.max(a.data[i * 4]!, b.data[j * 4]!);
+  const top = Math.max(a.data[i * 4 + 1]!, b.data[j * 4 + 1]!);
+  const right = Math.min(a.data[i * 4 + 2]!, b.data[j * 4 + 2]!);
+  const bottom = Math.min(a.data[i * 4 + 3]!, b.data[j * 4 + 3]!);
+  const intersection = Math.max(0, right - left + edge) * Math.max(0, bottom - top + edge);
+  return intersection > 0 ? intersection / (area(a, i, edge) + area(b, j, edge) - intersection) : 0;
 }
 
 /** The IoU of every box of a [n, 4] with every box of b [m, 4]: [n, m]. */

@@ -9,7 +9,7 @@ for (const golden of readGolden('ops').cases('negative_log_likelihood')) {
     const weights = golden.optional('weights');
     const options = { ...(golden.options as { reduction: Reduction }), ...(weights && { weights }) };
     assertGoldenGradients(golden, ['logits'], (logits) =>
-      negativeLogLikelihood(logits!, golden.integers('labels'), options),
+      negativeLogLikelihood(logits, golden.integers('labels'), options),
     );
   });
 }
