@@ -1,6 +1,8 @@
 // Sorts the chosen anchors of each image by descending key (rank counting, ties by index) and decodes their faces.
-// faces: [n, k, 15] = score, x1 y1 x2 y2, five points. boxes [n, A, 4], landmarks [n, A, 10], anchors [A, 4] cxcywh.
+// faces: [n, k, 15] = score, x1 y1 x2 y2, five points. boxes [n, A, 4], landmarks [n, A, 10], anchors [A, 4] or [n, A, 4] cxcywh.
 // One invocation: one candidate. Grid: (ceil(k / 64), n). Deterministic.
+
+import package::shared::boxes::{corners, decode_box};
 
 struct Params {
   count: u32,
@@ -8,6 +10,7 @@ struct Params {
   centre: f32,
   size: f32,
   has_landmarks: u32,
+  anchor_stride: u32, // 0: one set of anchors for all images; A: one each
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -18,8 +21,6 @@ struct Params {
 @group(0) @binding(5) var<storage, read> landmarks: array<vec2f>;
 @group(0) @binding(6) var<storage, read> anchors: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> faces: array<f32>;
-
-const LARGEST_EXPONENT = 4.135166556742356; // ln(1000 / 16)
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
@@ -36,15 +37,13 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     rank += u32(other > key || (other == key && j < id.x));
   }
   let at = (row * params.k + rank) * 15u;
-  let anchor = anchors[index];
-  let code = boxes[row * params.count + index];
-  let centre = anchor.xy + code.xy * params.centre * anchor.zw;
-  let half = anchor.zw * exp(min(code.zw * params.size, vec2f(LARGEST_EXPONENT))) * 0.5;
+  let anchor = anchors[row * params.anchor_stride + index];
+  let box = corners(decode_box(boxes[row * params.count + index], anchor, params.centre, params.size));
   faces[at] = bitcast<f32>(key);
-  faces[at + 1u] = centre.x - half.x;
-  faces[at + 2u] = centre.y - half.y;
-  faces[at + 3u] = centre.x + half.x;
-  faces[at + 4u] = centre.y + half.y;
+  faces[at + 1u] = box.x;
+  faces[at + 2u] = box.y;
+  faces[at + 3u] = box.z;
+  faces[at + 4u] = box.w;
   for (var p = 0u; p < 5u; p++) {
     var point = vec2f();
     if (params.has_landmarks != 0u) {

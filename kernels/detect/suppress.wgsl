@@ -2,6 +2,8 @@
 // faces: [n, k, 15]; counts: [n]; y: [n, 1 + max_faces·15]. One workgroup: one image; a kept face removes, in parallel,
 // all later ones with IoU > threshold. The removal mask is in workgroup memory: k ≤ 32,768. Deterministic.
 
+import package::shared::boxes::iou;
+
 struct Params {
   k: u32,
   max_faces: u32,
@@ -41,13 +43,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     }
     kept++;
     let a = box(from_face);
-    let area = (a.z - a.x + params.edge) * (a.w - a.y + params.edge);
     for (var j = i + 1u + local; j < count; j += SIZE) {
-      let b = box((row * params.k + j) * 15u);
-      let overlap = max(min(a.zw, b.zw) - max(a.xy, b.xy) + params.edge, vec2f());
-      let intersection = overlap.x * overlap.y;
-      let areas = area + (b.z - b.x + params.edge) * (b.w - b.y + params.edge);
-      if (intersection > 0.0 && intersection / (areas - intersection) > params.threshold) {
+      if (iou(a, box((row * params.k + j) * 15u), params.edge) > params.threshold) {
         atomicOr(&removed[j / 32u], 1u << (j % 32u));
       }
     }

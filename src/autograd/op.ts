@@ -73,8 +73,7 @@ export function defineOp<I extends Inputs, O>(definition: OpDefinition<I, O>): (
           output,
           saved,
           backward: (gradient, kept, needs) =>
-            definition.backward?.(gradient, { saved: kept, options, needs: needs }) ??
-            {},
+            definition.backward?.(gradient, { saved: kept, options, needs: needs }) ?? {},
         });
       }
       return output;

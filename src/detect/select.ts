@@ -10,7 +10,7 @@ export interface RawOutputs {
   readonly boxes: Tensor;
   /** [n, A, 10] */
   readonly landmarks: Tensor | undefined;
-  /** [A, 4] as (cx, cy, w, h) in pixels. */
+  /** [A, 4], or [n, A, 4] where each image has its own, as (cx, cy, w, h) in pixels. */
   readonly anchors: Tensor;
 }
 
@@ -35,7 +35,11 @@ export interface SelectOptions {
  */
 export function selectFaces({ logits, boxes, landmarks, anchors }: RawOutputs, options: SelectOptions): Tensor<'f32'> {
   const [n = 0, count = 0] = logits.shape;
-  const sizes = [logits.size - n * count * 2, boxes.size - n * count * 4, anchors.size - count * 4];
+  const sizes = [
+    logits.size - n * count * 2,
+    boxes.size - n * count * 4,
+    anchors.size - (anchors.shape.length === 3 ? n : 1) * count * 4,
+  ];
   if (landmarks) sizes.push(landmarks.size - n * count * 10);
   if (logits.shape.length !== 3 || sizes.some((difference) => difference !== 0)) {
     throw new ShapeError({
@@ -73,7 +77,14 @@ export function selectFaces({ logits, boxes, landmarks, anchors }: RawOutputs, o
     grid: [n, 1, 1],
   });
   gpu.run('sort_decode', {
-    params: { count, k, centre: options.variances[0], size: options.variances[1], has_landmarks: landmarks ? 1 : 0 },
+    params: {
+      count,
+      k,
+      centre: options.variances[0],
+      size: options.variances[1],
+      has_landmarks: landmarks ? 1 : 0,
+      anchor_stride: anchors.shape.length === 3 ? count : 0,
+    },
     buffers: {
       keys: keys.buffer,
       chosen: chosen.buffer,
