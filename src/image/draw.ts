@@ -43,7 +43,7 @@ export function drawFaces(picture: Picture, faces: readonly Face[]): Picture {
       ? [landmarks.leftEye, landmarks.rightEye, landmarks.nose, landmarks.leftMouth, landmarks.rightMouth]
       : [];
     for (const [i, point] of points.entries()) dot(canvas, point.x, point.y, Math.max(1, edge / 28), POINTS[i]!);
-    label(canvas, score.toFixed(2), box.x1, box.y1, edge < 40 ? 1 : Math.max(1, base + 1));
+    label(canvas, score.toFixed(2), box.x1, box.y1, edge < 40 ? 1 : Math.max(1, base));
   }
   return canvas;
 }
