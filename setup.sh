@@ -6,7 +6,7 @@ cd "$(dirname "$0")"
 say() { printf 'setup: %s\n' "$*" >&2; }
 
 if ! command -v node >/dev/null || [[ $(node -p 'process.versions.node.split(".")[0]') -lt 20 ]]; then
-  say 'Node.js 20.11 or later is needed: https://nodejs.org'
+  say 'Node.js 20.12 or later is needed: https://nodejs.org'
   exit 1
 fi
 

@@ -1,7 +1,7 @@
 // Runs test files, each in a process of its own, and counts. `npm test -- NAME…` picks files whose path holds a name.
 // A file that runs no test fails the run. The last line is `N passed, N failed`, with `, N skipped` where some were.
 import { readdirSync } from 'node:fs';
-import { relative } from 'node:path';
+import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('.', import.meta.url));
 const wanted = process.argv.slice(2);
 const files = readdirSync(root, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
-  .map((entry) => `${entry.path}/${entry.name}`)
+  .map((entry) => join(entry.parentPath, entry.name))
   .filter((file) => wanted.length === 0 || wanted.some((name) => relative(root, file).includes(name)))
   .sort();
 
@@ -19,20 +19,27 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
 const silent = new Set(files);
 // The GPU drivers for the CPU use all cores themselves; two files at a time keep the host's part busy too.
 const stream = run({ files, concurrency: 2, timeout: 300_000 });
-const countOf = (
-  data: { readonly skip?: string | boolean | undefined; readonly todo?: string | boolean | undefined },
-  kind: 'passed' | 'failed',
-) => (data.skip !== undefined ? 'skipped' : kind);
-for (const kind of ['passed', 'failed'] as const) {
-  stream.on(kind === 'passed' ? 'test:pass' : 'test:fail', (data) => {
-    // A file reports itself as a test around its own: that is no test of ours unless the file broke down.
-    const isFile = data.nesting === 0 && files.includes(data.name);
-    if (isFile && kind === 'passed') return;
-    counts[countOf(data, kind)]++;
-    if (data.file !== undefined) silent.delete(data.file);
-  });
+interface TestEvent {
+  readonly name: string;
+  readonly nesting: number;
+  readonly file?: string | undefined;
+  readonly skip?: string | boolean | undefined;
 }
-stream.compose(new spec()).pipe(process.stdout);
+
+function count(event: TestEvent, kind: 'passed' | 'failed'): void {
+  // A file reports itself as a test around its own: that is no test of ours unless the file broke down.
+  if (event.nesting === 0 && files.includes(event.name) && kind === 'passed') return;
+  counts[event.skip === undefined ? kind : 'skipped']++;
+  if (event.file !== undefined) silent.delete(event.file);
+}
+
+stream.on('test:pass', (event: TestEvent) => {
+  count(event, 'passed');
+});
+stream.on('test:fail', (event: TestEvent) => {
+  count(event, 'failed');
+});
+stream.compose<NodeJS.ReadWriteStream>(new spec()).pipe(process.stdout);
 stream.on('end', () => {
   // After the reporter has written its own summary.
   setImmediate(() => {

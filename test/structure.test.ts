@@ -23,7 +23,7 @@ const NODE_PACKAGES = ['webgpu', 'pngjs', 'jpeg-js'];
 
 const files = readdirSync(src, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
-  .map((entry) => join(entry.path, entry.name));
+  .map((entry) => join(entry.parentPath, entry.name));
 
 const roomOf = (file: string): string => relative(src, file).split('/')[0] ?? '';
 const floorOf = (file: string): number => FLOORS.findIndex((rooms) => rooms.includes(roomOf(file)));

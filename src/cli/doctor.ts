@@ -25,9 +25,9 @@ export async function diagnosis(): Promise<string> {
   const device = await requestDevice();
   const gpu = Gpu.of(device);
   const { vendor, architecture, description, isFallbackAdapter } = gpu.info;
-  const { version } = JSON.parse(
-    readFileSync(new URL(import.meta.resolve('webgpu/package.json')), 'utf8').toString(),
-  ) as { version: string };
+  const { version } = JSON.parse(readFileSync(new URL(import.meta.resolve('webgpu/package.json')), 'utf8')) as {
+    version: string;
+  };
   using x = Tensor.from(device, [-1, 2], [2]);
   using y = relu(x);
   let works = 'yes';

@@ -90,8 +90,8 @@ function label(canvas: Picture, text: string, x: number, y: number, scale: numbe
   const above = Math.round(y) - height;
   const top = Math.max(0, Math.min(canvas.height - height, above < 0 ? Math.round(y) : above));
   fill(canvas, left, top, left + width, top + height, BOX);
-  for (const [i, character] of [...text].entries()) {
-    for (const [row, bits] of (GLYPHS[character] ?? []).entries()) {
+  for (let i = 0; i < text.length; i++) {
+    for (const [row, bits] of (GLYPHS[text.charAt(i)] ?? []).entries()) {
       for (let column = 0; column < 3; column++) {
         if ((bits & (4 >> column)) === 0) continue;
         const at = left + scale * (1 + 4 * i + column);

@@ -88,7 +88,7 @@ export class RetinaFace implements Disposable {
         throw new ArgumentError({
           operation: 'new RetinaFace',
           expected: `one of ${Object.keys(configurations).join(', ')}`,
-          got: `'${String(configuration)}'`,
+          got: `'${configuration as string}'`,
           remedy: 'Name a configuration of the list, or leave it out to recognise it from the weights.',
         });
       }

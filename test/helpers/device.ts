@@ -9,7 +9,7 @@ export const testDevice = await requestDevice({ defaultLimits: process.env['RETI
 
 const uncaptured: string[] = [];
 testDevice.addEventListener('uncapturederror', (event) => {
-  uncaptured.push((event as GPUUncapturedErrorEvent).error.message);
+  uncaptured.push(event.error.message);
 });
 
 after(async () => {

@@ -60,14 +60,14 @@ test('every feature map and output of the published network equals PyTorch withi
     ...features.map((map, i) => [`feat.ssh${i + 1}`, map] as const),
   ];
   for (const [name, map] of maps) {
-    const error = relativeError((await map.read()) as Float32Array, toNhwc(golden, name).data);
+    const error = relativeError(await map.read(), toNhwc(golden, name).data);
     assert.ok(error < 1e-4, `${name}: ${error}`);
   }
   const outputs = { loc: first.boxes, conf_logits: first.logits, landm: first.landmarks! };
   for (const [name, output] of Object.entries(outputs)) {
     const { data, shape } = golden.get(name)!;
     assert.deepEqual(output.shape, shape);
-    const error = relativeError((await output.read()) as Float32Array, data);
+    const error = relativeError(await output.read(), data);
     assert.ok(error < 1e-4, `${name}: ${error}`);
   }
   for (const map of [...backbone, ...pyramid, ...features, first.logits, first.boxes, first.landmarks!]) map.dispose();
