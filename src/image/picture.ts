@@ -1,4 +1,4 @@
-import { ImageError } from '../gpu/errors.js';
+import { ArgumentError, ImageError } from '../gpu/errors.js';
 
 /** A picture: 8 bits a channel, RGBA, rows from the top, upright. */
 export interface Picture {
@@ -28,9 +28,18 @@ export function checkSize(operation: string, width: number, height: number): voi
 
 /**
  * A picture in RGBA from what a caller passes: RGBA, RGB or grey, told by the number of bytes a pixel.
- * @throws ImageError when the data is no byte array or has another length.
+ * @throws ArgumentError when it is no picture at all; ImageError when its data is no byte array or has another length.
  */
 export function checkPicture(value: Picture, operation: string): Picture {
+  const given: unknown = value;
+  if (typeof given !== 'object' || given === null || !('data' in given)) {
+    throw new ArgumentError({
+      operation,
+      expected: 'a picture: { data, width, height }',
+      got: given === null ? 'null' : typeof given,
+      remedy: 'Pass what readImage() returned, or the ImageData of a canvas.',
+    });
+  }
   const { data, width, height } = value;
   checkSize(operation, width, height);
   const pixels = width * height;

@@ -1,7 +1,8 @@
+import { inflateSync } from 'node:zlib';
 import { decode as decodeTurbo } from '@cwasm/jpeg-turbo';
 import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
-import { ImageError } from '../gpu/errors.js';
+import { ArgumentError, ImageError } from '../gpu/errors.js';
 import { applyOrientation, orientationOfJpeg, orientationOfPng } from '../image/exif.js';
 import { checkPicture, checkSize, type Picture } from '../image/picture.js';
 
@@ -17,6 +18,17 @@ const OTHERS: readonly (readonly [start: RegExp, name: string])[] = [
   [/^\s*<(!doctype html|html)/i, 'a web page'],
   [/^version https:\/\/git-lfs/, 'a Git LFS pointer, not the file itself'],
 ];
+
+/** The seven passes of an interlaced PNG: first column and row, steps to the next. */
+const ADAM7 = [
+  [0, 0, 8, 8],
+  [4, 0, 8, 8],
+  [0, 4, 4, 8],
+  [2, 0, 4, 4],
+  [0, 2, 2, 4],
+  [1, 0, 2, 2],
+  [0, 1, 1, 2],
+] as const;
 
 const DAMAGED = 'The file is damaged or was cut short: fetch it again.';
 
@@ -51,9 +63,20 @@ export function encodePng(picture: Picture): Uint8Array {
   return PNG.sync.write(png);
 }
 
-/** A JPEG of the picture; `quality` 1 to 100. */
+/**
+ * A JPEG of the picture; `quality` 1 to 100.
+ * @throws ArgumentError for another quality, or for a picture beyond the 65,535 pixels that a JPEG's sides can have.
+ */
 export function encodeJpeg(picture: Picture, quality = 92): Uint8Array {
   const { data, width, height } = checkPicture(picture, 'encodeJpeg');
+  if (!(quality >= 1 && quality <= 100) || width > 65_535 || height > 65_535) {
+    throw new ArgumentError({
+      operation: 'encodeJpeg',
+      expected: 'a quality of 1 to 100 and sides of at most 65,535 pixels',
+      got: `quality ${quality} and ${width}×${height}`,
+      remedy: 'Pass another quality, or write a larger picture as PNG.',
+    });
+  }
   return jpeg.encode({ data: Buffer.from(data), width, height }, quality).data;
 }
 
@@ -61,12 +84,54 @@ function decodePng(bytes: Uint8Array, operation: string): Picture {
   if (bytes.length < 33) throw damaged(operation, `${bytes.length} bytes, too few for a PNG`);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   checkSize(operation, view.getUint32(16), view.getUint32(20));
+  const end = checkPngData(bytes, operation);
   try {
-    const { data, width, height } = PNG.sync.read(Buffer.from(bytes));
+    const { data, width, height } = PNG.sync.read(Buffer.from(bytes.subarray(0, end)));
     return { data: new Uint8Array(data), width, height };
   } catch (cause) {
     throw damaged(operation, `a PNG that does not decode (${messageOf(cause)})`, cause);
   }
+}
+
+/**
+ * Refuses a PNG whose image data is not all there, and returns where its IEND chunk ends. It has to come first: pngjs
+ * takes missing rows from uninitialised memory, so that a cut file would decode to what the process held before.
+ */
+function checkPngData(bytes: Uint8Array, operation: string): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const data: Uint8Array[] = [];
+  let at = 8;
+  for (let type = ''; type !== 'IEND';) {
+    if (at + 12 > bytes.length) throw damaged(operation, 'a PNG that ends before its IEND chunk');
+    const length = view.getUint32(at);
+    type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
+    if (type === 'IDAT') data.push(bytes.subarray(at + 8, at + 8 + length));
+    at += 12 + length;
+  }
+  if (at > bytes.length) throw damaged(operation, 'a PNG that ends inside its IEND chunk');
+  const expected = pngDataLength(view);
+  let length: number;
+  try {
+    ({ length } = inflateSync(Buffer.concat(data), { maxOutputLength: expected }));
+  } catch (cause) {
+    throw damaged(operation, `a PNG whose image data does not decompress (${messageOf(cause)})`, cause);
+  }
+  if (length < expected) throw damaged(operation, `a PNG with ${length} of ${expected} bytes of image data`);
+  return at;
+}
+
+/** Bytes of a PNG's image data before compression: of each pass its rows, each with a filter byte before it. */
+function pngDataLength(view: DataView): number {
+  const [width, height, depth, type] = [view.getUint32(16), view.getUint32(20), view.getUint8(24), view.getUint8(25)];
+  const bits = depth * ({ 2: 3, 4: 2, 6: 4 }[type] ?? 1);
+  const passes = view.getUint8(28) === 1 ? ADAM7 : [[0, 0, 1, 1] as const];
+  let bytes = 0;
+  for (const [x, y, stepX, stepY] of passes) {
+    const columns = Math.max(0, Math.ceil((width - x) / stepX));
+    const rows = columns === 0 ? 0 : Math.max(0, Math.ceil((height - y) / stepY));
+    bytes += rows * (1 + Math.ceil((columns * bits) / 8));
+  }
+  return bytes;
 }
 
 /**
@@ -75,6 +140,11 @@ function decodePng(bytes: Uint8Array, operation: string): Picture {
 function decodeJpeg(bytes: Uint8Array, operation: string): Picture {
   const { width, height, components } = jpegHeader(bytes, operation);
   checkSize(operation, width, height);
+  // A block of 8×8 pixels takes at least one bit: a forged size is refused before its pixels are allocated, which the
+  // heap of the decoder's WebAssembly module would never give back.
+  if (width * height > bytes.length * 8 * 64) {
+    throw damaged(operation, `${bytes.length} bytes, too few for a JPEG of ${width}×${height}`);
+  }
   try {
     const decoded =
       components === 4

@@ -175,6 +175,53 @@ test('every cut of a PNG and of a JPEG is an ImageError that names the file', ()
   }
 });
 
+test('a PNG whose image data is short is refused, and never filled up from memory', () => {
+  const header = { width: 40, height: 40, depth: 8, type: 2 };
+  // 20 of 40 rows, each 1 filter byte and 40 pixels of 3 bytes; every chunk is intact.
+  const half = rawPng(header, new Uint8Array(20 * 121));
+  assert.throws(() => decodeImage(half, 'half.png'), { name: 'ImageError', message: /2420 of 4840 bytes/ });
+  const pixel = rawPng({ ...header, width: 16_000, height: 16_000 }, new Uint8Array(4));
+  assert.throws(() => decodeImage(pixel, 'pixel.png'), { name: 'ImageError', message: /4 of 768016000 bytes/ });
+  const interlaced = Buffer.from(half);
+  interlaced[28] = 1;
+  interlaced.writeUInt32BE(crc32(interlaced.subarray(12, 29)), 29);
+  assert.throws(() => decodeImage(interlaced, 'passes.png'), { name: 'ImageError', message: /2420 of 4875 bytes/ });
+});
+
+test('what follows the end of a PNG is not read', () => {
+  const picture = gradient(3, 2);
+  const bytes = Buffer.concat([encodePng(picture), Buffer.from('appended')]);
+  assert.deepEqual(decodeImage(bytes, 'more.png'), picture);
+});
+
+test('a small JPEG that claims a large size is refused before decoding', () => {
+  const jpeg = Buffer.from(encodeJpeg(gradient(8, 8)));
+  const frame = jpeg.indexOf(Buffer.from([0xff, 0xc0]));
+  jpeg.writeUInt16BE(16_000, frame + 5);
+  jpeg.writeUInt16BE(16_000, frame + 7);
+  assert.throws(() => decodeImage(jpeg, 'forged.jpg'), { name: 'ImageError', message: /too few for .* 16000×16000/ });
+});
+
+test('a JPEG is not written with a quality or a size that the format lacks', () => {
+  const strip = { data: new Uint8Array(70_000 * 4), width: 70_000, height: 1 };
+  assert.throws(() => encodeJpeg(strip), { name: 'ArgumentError', message: /70000×1/ });
+  for (const quality of [0, 101, Number.NaN]) {
+    assert.throws(() => encodeJpeg(gradient(2, 2), quality), { name: 'ArgumentError' });
+  }
+});
+
+test('a very long and a single-pixel picture survive PNG and JPEG', () => {
+  for (const [width, height] of [
+    [20_000, 16],
+    [1, 1],
+  ] as const) {
+    const picture = { data: new Uint8Array(width * height * 4).fill(255), width, height };
+    for (const bytes of [encodePng(picture), encodeJpeg(picture)]) {
+      assert.deepEqual(decodeImage(bytes, 'long'), picture);
+    }
+  }
+});
+
 test('other files are named for what they are', () => {
   const cases: readonly (readonly [string, RegExp])[] = [
     ['just some words', /a text file/],
