@@ -79,7 +79,7 @@ export function linkKernel(
     code: linked.dest.text,
     locate(offset) {
       const { src, position } = linked.destToSrc(offset);
-      const path = src.path?.replace(/^\.\//, 'kernels/') ?? file;
+      const path = src.path?.replace(/^\.\//, 'kernels/').replace(/\.wesl$/, '.wgsl') ?? file;
       return `${path}:${src.text.slice(0, position).split('\n').length}`;
     },
   };

@@ -1,0 +1,153 @@
+// The command line as a user meets it: processes, exit codes, what goes to stdout and what to stderr.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { encodePng } from '../../src/node/codecs.js';
+import { readImage } from '../../src/node/files.js';
+import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = await mkdtemp(join(tmpdir(), 'retinaface-cli-'));
+after(() => rm(folder, { recursive: true }));
+
+interface Finished {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `retinaface` with arguments, in the temporary folder, with some standard input. */
+async function retinaface(args: readonly string[], input = ''): Promise<Finished> {
+  const main = join(root, 'src/cli/main.ts');
+  const tsx = join(root, 'node_modules/tsx/dist/loader.mjs');
+  const child = spawn(process.execPath, ['--import', tsx, main, ...args], { cwd: folder });
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
+  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
+  child.stdin.end(input);
+  const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
+  return { code, stdout, stderr };
+}
+
+const weights = ['--weights', sharedData('checkpoints/mobilenet0.25_Final.pth')];
+
+interface Line {
+  readonly file: string;
+  readonly width?: number;
+  readonly height?: number;
+  readonly faces?: readonly { readonly score: number; readonly landmarks: Record<string, { x: number; y: number }> }[];
+  readonly error?: { readonly name: string; readonly message: string };
+}
+
+const lines = (stdout: string): Line[] =>
+  stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Line);
+
+test('--help names every command, and every command has a help of its own', async () => {
+  const { code, stdout } = await retinaface(['--help']);
+  assert.equal(code, 0);
+  for (const command of ['detect', 'convert', 'doctor']) {
+    assert.match(stdout, new RegExp(`retinaface ${command}`));
+    const help = await retinaface([command, '--help']);
+    assert.equal(help.code, 0);
+    assert.match(help.stdout, new RegExp(`^retinaface ${command}`));
+  }
+});
+
+test('wrong usage exits with 2 and says what is wrong', async () => {
+  assert.equal((await retinaface(['paint'])).code, 2);
+  for (const args of [
+    ['detect'],
+    ['detect', '--score', '7', 'a.png'],
+    ['detect', '--colour', 'a.png'],
+    ['convert', 'a'],
+  ]) {
+    const { code, stderr, stdout } = await retinaface(args);
+    assert.equal(code, 2, args.join(' '));
+    assert.equal(stdout, '');
+    assert.match(stderr, /expected/);
+  }
+});
+
+test('doctor names the adapter and sees its kernels run', async () => {
+  const { code, stdout } = await retinaface(['doctor']);
+  assert.equal(code, 0);
+  assert.match(stdout, /adapter/);
+  assert.match(stdout, /kernels run +yes/);
+});
+
+test('weights that are missing or none are named with a remedy', async () => {
+  await writeFile(join(folder, 'flat.png'), encodePng({ data: new Uint8Array(64 * 4).fill(9), width: 8, height: 8 }));
+  const none = await retinaface(['detect', 'flat.png']);
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /checkpoint/);
+  const missing = await retinaface(['detect', 'flat.png', '--weights', 'no.pth']);
+  assert.equal(missing.code, 1);
+  assert.match(missing.stderr, /no\.pth/);
+  await writeFile(join(folder, 'text.pth'), 'hello');
+  assert.equal((await retinaface(['detect', 'flat.png', '--weights', 'text.pth'])).code, 1);
+});
+
+test('one JSON line a picture, in order; what fails is told and the rest goes on', needsSharedData, async () => {
+  await writeFile(join(folder, 'words.jpg'), 'these are words');
+  const photo = sharedData('photos/13.jpg');
+  const files = [photo, 'words.jpg', 'absent.png', sharedData('photos/no_face.jpg')];
+  const { code, stdout } = await retinaface(['detect', '--json', '--batch', '2', ...weights, ...files]);
+  assert.equal(code, 1);
+  const found = lines(stdout);
+  assert.deepEqual(
+    found.map(({ file }) => file),
+    files,
+  );
+  assert.deepEqual([found[0]!.width, found[0]!.height, found[0]!.faces?.length], [933, 682, 3]);
+  assert.deepEqual(Object.keys(found[0]!.faces![0]!.landmarks), [
+    'leftEye',
+    'rightEye',
+    'nose',
+    'leftMouth',
+    'rightMouth',
+  ]);
+  assert.equal(found[1]!.error?.name, 'ImageError');
+  assert.equal(found[2]!.error?.name, 'FileError');
+  assert.deepEqual(found[3]!.faces, []);
+});
+
+test('paths on standard input are answered a line each, and --draw writes pictures', needsSharedData, async () => {
+  const drawn = join(folder, 'drawn');
+  const input = `${sharedData('photos/13.jpg')}\n\n${sharedData('photos/no_face.jpg')}\n`;
+  const { code, stdout } = await retinaface(['detect', '--json', '--quiet', '--draw', drawn, ...weights, '-'], input);
+  assert.equal(code, 0);
+  assert.deepEqual(
+    lines(stdout).map(({ faces }) => faces?.length),
+    [3, 0],
+  );
+  assert.deepEqual((await readdir(drawn)).sort(), ['13.png', 'no_face.png']);
+  const picture = await readImage(join(drawn, '13.png'));
+  assert.deepEqual([picture.width, picture.height], [933, 682]);
+});
+
+test('an empty folder, and a place that cannot be written, are errors', needsSharedData, async () => {
+  await mkdir(join(folder, 'empty'));
+  const empty = await retinaface(['detect', ...weights, 'empty']);
+  assert.equal(empty.code, 1);
+  assert.match(empty.stderr, /without any/);
+  const blocked = await retinaface(['detect', ...weights, '--draw', 'flat.png', 'flat.png']);
+  assert.equal(blocked.code, 1);
+  assert.match(blocked.stderr, /folder/);
+});
+
+test('convert writes safetensors that detect reads', needsSharedData, async () => {
+  const converted = join(folder, 'converted.safetensors');
+  const first = await retinaface(['convert', weights[1]!, converted]);
+  assert.equal(first.code, 0);
+  assert.match(first.stderr, /published-mobilenet0\.25/);
+  const { stdout } = await retinaface(['detect', '--json', '--weights', converted, sharedData('photos/13.jpg')]);
+  assert.equal(lines(stdout)[0]?.faces?.length, 3);
+});
