@@ -1,4 +1,4 @@
-import { anchorsFor } from '../detect/anchors.js';
+import { anchorCount, anchorsFor } from '../detect/anchors.js';
 import { selectFaces } from '../detect/select.js';
 import { ArgumentError, DisposedError, WeightsError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
@@ -252,8 +252,7 @@ export class RetinaFace implements Disposable {
     const { configuration } = network;
     const { maxFaces = 750, topK = 5000, scoreThreshold = 0.5, nmsThreshold = 0.4 } = options;
     const { width, height } = canvas;
-    const anchors = this.#anchorsOf(width, height);
-    const encode = (): Tensor<'f32'> =>
+    const encode = (anchors: Tensor): Tensor<'f32'> =>
       scope(() => {
         const x = prepareImages(
           this.gpu.device,
@@ -277,11 +276,11 @@ export class RetinaFace implements Disposable {
     if (!this.#rehearsed.has(rehearsal)) {
       // Finds out what does not fit before anything is allocated.
       this.gpu.rehearse(() => {
-        encode().dispose();
+        encode(Tensor.empty(this.gpu, [anchorCount(configuration.levels, width, height), 4])).dispose();
       });
       this.#rehearsed.add(rehearsal);
     }
-    using selected = encode();
+    using selected = encode(this.#anchorsOf(width, height));
     const numbers = await selected.read();
     const row = 1 + maxFaces * FACE_NUMBERS;
     return group.map(({ placement }, n) => {
