@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname, extname, join } from 'node:path';
 import { ArgumentError, FileError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
@@ -32,14 +32,24 @@ export async function readBytes(path: string | URL, operation: string): Promise<
   }
 }
 
-/** Writes a file whole or not at all: under another name first, then renamed. @throws FileError, leaving nothing behind. */
+/**
+ * Writes a file whole or not at all: under another name first, then renamed. A link keeps pointing to its file; a device
+ * or pipe, which cannot be replaced, is written into. @throws FileError, leaving nothing behind.
+ */
 export async function writeFileAtomic(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = join(dirname(path), `.${randomUUID()}.tmp`);
+  let temporary: string | undefined;
   try {
+    const target = await realpath(path).catch(() => path);
+    const existing = await stat(target).catch(() => undefined);
+    if (existing && !existing.isFile() && !existing.isDirectory()) {
+      await writeFile(target, bytes);
+      return;
+    }
+    temporary = join(dirname(target), `.${randomUUID()}.tmp`);
     await writeFile(temporary, bytes);
-    await rename(temporary, path);
+    await rename(temporary, target);
   } catch (cause) {
-    await rm(temporary, { force: true });
+    if (temporary !== undefined) await rm(temporary, { force: true });
     throw fileError(`write ${path}`, 'a file that can be written', cause);
   }
 }
