@@ -19,7 +19,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['cli'],
 ];
 const NODE_FOLDERS = ['node', 'cli'];
-const NODE_PACKAGES = ['webgpu', 'pngjs', 'jpeg-js'];
+const NODE_PACKAGES = ['webgpu', 'pngjs', 'jpeg-js', '@cwasm/jpeg-turbo'];
 
 const files = readdirSync(src, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
