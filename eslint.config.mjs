@@ -21,6 +21,8 @@ export default tseslint.config(
         },
       ],
       '@typescript-eslint/consistent-type-imports': 'error',
+      // What is indexed by name must be a type: interfaces have no implicit index signature.
+      '@typescript-eslint/consistent-type-definitions': 'off',
     },
   },
 );

@@ -7,7 +7,8 @@ export interface AnchorLevel {
 /** How many anchors a picture of this size has: ceil(size / stride) cells a side of each level, times its sizes. */
 export function anchorCount(levels: readonly AnchorLevel[], width: number, height: number): number {
   let count = 0;
-  for (const { stride, sizes } of levels) count += Math.ceil(height / stride) * Math.ceil(width / stride) * sizes.length;
+  for (const { stride, sizes } of levels)
+    count += Math.ceil(height / stride) * Math.ceil(width / stride) * sizes.length;
   return count;
 }
 

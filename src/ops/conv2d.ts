@@ -21,8 +21,7 @@ export interface Conv2dOptions extends WindowOptions {
   readonly into?: Tensor;
 }
 
-// Types, not interfaces: an op's inputs are indexed by name.
-// eslint-disable-next-line @typescript-eslint/consistent-type-definitions
+// A type, not an interface: an op's inputs are indexed by name.
 type ConvInputs = {
   x: Tensor;
   weight: Tensor;

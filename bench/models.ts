@@ -1,0 +1,46 @@
+import { type ConfigurationName, configurations } from '../src/retinaface/config.js';
+import { Network } from '../src/retinaface/network.js';
+import { RetinaFace } from '../src/retinaface/retinaface.js';
+import type { StateTensor } from '../src/weights/state.js';
+import type { Row } from './harness.js';
+
+/** Multiply-adds times two of one 640×640 picture. */
+const FLOPS_640: Readonly<Partial<Record<ConfigurationName, number>>> = { 'published-resnet50': 88.5e9 };
+
+function detection(name: ConfigurationName, size: number, batch: number): Row {
+  const flops = FLOPS_640[name];
+  return {
+    name: `detect ${name} at ${size}² batch ${batch}`,
+    ...(flops === undefined ? {} : { flops: flops * (size / 640) ** 2 * batch }),
+    prepare: (gpu) => {
+      // Weights that find nothing: the network's time does not depend on them.
+      const state = new Map<string, StateTensor>();
+      const network = new Network(gpu, configurations[name]);
+      for (const { name: parameter, shape } of network.parameters) {
+        const [kh, kw, cin, cout] = shape;
+        const torch = shape.length === 4 ? [cout!, cin!, kh!, kw!] : [...shape];
+        const length = torch.reduce((product, axis) => product * axis, 1);
+        state.set(parameter, { shape: torch, data: new Float32Array(length).fill(0.001) });
+      }
+      network.dispose();
+      const model = new RetinaFace(gpu.device, name);
+      model.loadState(state, 'bench');
+      const picture = { data: new Uint8Array(size * size * 4).fill(120), width: size, height: size };
+      return {
+        run: async () => {
+          await model.detect(Array.from({ length: batch }, () => picture));
+        },
+        dispose: () => {
+          model.dispose();
+        },
+      };
+    },
+  };
+}
+
+/** Whole detections, from pixels to faces. */
+export const modelRows: readonly Row[] = [
+  ...[320, 640, 1280].map((size) => detection('published-mobilenet0.25', size, 1)),
+  detection('published-mobilenet0.25', 640, 8),
+  ...[320, 640].map((size) => detection('published-resnet50', size, 1)),
+];

@@ -1,0 +1,74 @@
+// `npm run bench`: times kernels and whole detections on the adapter that is there.
+//   npm run bench -- NAME…                     rows whose names hold one of these
+//   npm run bench -- --json FILE               also writes a line of JSON a row
+//   npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { Gpu } from '../src/gpu/gpu.js';
+import { requestDevice } from '../src/node/device.js';
+import { measure, type Result } from './harness.js';
+import { kernelRows } from './kernels.js';
+import { modelRows } from './models.js';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { json: { type: 'string' }, compare: { type: 'boolean' } },
+});
+
+const number = (value: number | undefined, digits: number): string =>
+  (value === undefined ? '' : value.toFixed(digits)).padStart(9);
+
+function compare(before: string, after: string): void {
+  const read = (file: string): Map<string, Result> =>
+    new Map(
+      readFileSync(file, 'utf8')
+        .trim()
+        .split('\n')
+        .map((line) => JSON.parse(line) as Result)
+        .map((result) => [result.name, result]),
+    );
+  const old = read(before);
+  for (const [name, result] of read(after)) {
+    const median = old.get(name)?.median;
+    const ratio = median === undefined ? 'new' : `${(median / result.median).toFixed(2)}× as fast`;
+    console.log(`${name.padEnd(46)}${number(median, 2)} →${number(result.median, 2)} ms  ${ratio}`);
+  }
+}
+
+async function run(wanted: readonly string[]): Promise<void> {
+  const device = await requestDevice();
+  const gpu = Gpu.of(device);
+  const { vendor, description } = gpu.info;
+  console.log(
+    `${vendor}, ${description}; node ${process.version}; one run, wall clock, ${new Date().toISOString().slice(0, 10)}`,
+  );
+  console.log(
+    `${''.padEnd(46)}${'median'.padStart(9)}${'p10'.padStart(9)}${'p90'.padStart(9)} ms  GFLOP/s     GB/s  of peak  peak MiB`,
+  );
+  const rows = [...kernelRows, ...modelRows].filter(
+    ({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)),
+  );
+  if (values.json !== undefined) writeFileSync(values.json, '');
+  const peaks = { gflops: 0, gbytes: 0 };
+  for (const row of rows) {
+    const result = await measure(gpu, row);
+    // The peaks are the best that rows before this one reached: the copy and the largest convolution come first.
+    peaks.gflops = Math.max(peaks.gflops, result.gflops ?? 0);
+    peaks.gbytes = Math.max(peaks.gbytes, result.gbytes ?? 0);
+    const { gflops, gbytes } = result;
+    const share =
+      gflops !== undefined ? gflops / peaks.gflops : gbytes !== undefined ? gbytes / peaks.gbytes : undefined;
+    const of = share === undefined ? ''.padStart(8) : `${Math.round(100 * share)}%`.padStart(8);
+    console.log(
+      `${result.name.padEnd(46)}${number(result.median, 2)}${number(result.p10, 2)}${number(result.p90, 2)}   ` +
+        `${number(gflops, 1)}${number(gbytes, 2)} ${of}${number(result.peakBytes / 2 ** 20, 0)}`,
+    );
+    if (values.json !== undefined)
+      appendFileSync(values.json, `${JSON.stringify({ ...result, adapter: description })}\n`);
+  }
+  if (rows.length === 0) throw new Error(`no row holds ${wanted.join(' or ')}`);
+}
+
+if (values.compare) compare(positionals[0] ?? '', positionals[1] ?? '');
+else await run(positionals);
+process.exit(0);
