@@ -118,6 +118,9 @@ function suppression(count: number): Row {
   };
 }
 
+/** The first rows give the peaks: a copy for memory, the largest convolution for arithmetic. */
+export const PEAK_ROWS = 2;
+
 /** Each kernel at shapes of the networks at 640×640. */
 export const kernelRows: readonly Row[] = [
   // Two bytes moved for each byte of the tensor, no arithmetic to speak of: what memory gives.

@@ -14,7 +14,8 @@ export function decodeBoxes(
   { variances }: { readonly variances: readonly [centre: number, size: number] },
 ): Tensor<'f32'> {
   const last = codes.shape.slice(-anchors.shape.length);
-  if (codes.shape.length !== 3 || codes.shape[2] !== 4 || anchors.shape.join() !== last.join()) {
+  const listed = anchors.shape.length >= 2 && codes.shape.length === 3 && codes.shape[2] === 4;
+  if (!listed || anchors.shape.join() !== last.join()) {
     throw new ShapeError({
       operation: 'decodeBoxes',
       expected: 'codes [n, A, 4] and anchors [A, 4] or [n, A, 4]',
