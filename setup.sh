@@ -29,7 +29,7 @@ packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2
 }
 
-# A device that computes is the only proof of a driver; the answer is kept until the machine restarts or drivers change.
+# An adapter that Dawn opens is the proof of a driver; files alone are not.
 if ! node tools/has-adapter.mjs; then
   if [[ $(uname -s) != Linux ]]; then
     say 'no WebGPU adapter was found: update the graphics driver of this machine'

@@ -150,7 +150,7 @@ export class RetinaFace implements Disposable {
         remedy: 'Pass a RetinaFace checkpoint, or name the configuration that the file belongs to.',
       });
     }
-    const network = scope(() => keepNetwork(new Network(this.gpu, configuration)));
+    const network = new Network(this.gpu, configuration);
     try {
       const expected = new Map([...network.parameters].map((p) => [p.name, oihwShape(p.shape)]));
       matchState(tensors, expected, source);
@@ -322,12 +322,6 @@ export class RetinaFace implements Disposable {
       remedy: 'Make a new model.',
     });
   }
-}
-
-/** A network's parameters outlive the scope they are made in. */
-function keepNetwork(network: Network): Network {
-  for (const parameter of network.parameters) keep(parameter.tensor);
-  return network;
 }
 
 /** Our `[kh, kw, cin, cout]` as PyTorch's `[cout, cin, kh, kw]`; vectors as they are. */
