@@ -1,9 +1,10 @@
-// Normalises every channel by given statistics.
+// Normalises every channel by given statistics, and in the same pass adds a residual and rectifies.
 //
-//   y = gamma·(x − mean)·inverse + beta                                  Ioffe & Szegedy 2015
+//   y = f(gamma·(x − mean)·inverse + beta + residual)                    Ioffe & Szegedy 2015
+//   f(v) = v where v > 0, else slope·v (@if(activation)); the residual behind @if(added)
 //
-// x, y [rows, c]; the others [c]. @if(vectors): channels and count in vec4s. One invocation: one element (vec4 of
-// channels). Grid: ceil(rows·c / 64), folded.
+// x, residual, y [rows, c]; the others [c]. @if(vectors): channels and count in vec4s. One invocation: one element (vec4
+// of channels). Grid: ceil(rows·c / 64), folded.
 
 import package::shared::grid::flat_index;
 
@@ -13,6 +14,7 @@ import package::shared::grid::flat_index;
 struct Params {
   count: u32,
   channels: u32,
+  slope: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -21,7 +23,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read> inverse: array<Lane>;
 @group(0) @binding(4) var<storage, read> gamma: array<Lane>;
 @group(0) @binding(5) var<storage, read> beta: array<Lane>;
-@group(0) @binding(6) var<storage, read_write> y: array<Lane>;
+@if(added) @group(0) @binding(6) var<storage, read> residual: array<Lane>;
+@group(0) @binding(7) var<storage, read_write> y: array<Lane>;
 
 const SIZE = 64u;
 
@@ -36,5 +39,12 @@ fn main(
     return;
   }
   let c = i % params.channels;
-  y[i] = (x[i] - mean[c]) * (inverse[c] * gamma[c]) + beta[c];
+  var v = (x[i] - mean[c]) * (inverse[c] * gamma[c]) + beta[c];
+  @if(added) {
+    v += residual[i];
+  }
+  @if(activation) {
+    v = select(params.slope * v, v, v > Lane());
+  }
+  y[i] = v;
 }

@@ -1,21 +1,30 @@
-// Gradients of batch norm's scale and shift, from the sums of the chunks, added in order.
+// Gradients of batch norm's scale and shift, from the sums of the chunks, added in order; and what the gradient of its
+// input needs of each channel.
 //
-//   grad_gamma = Σ grad_y·x̂,  grad_beta = Σ grad_y
+//   grad_gamma = Σ g·x̂,  grad_beta = Σ g
+//   coefficients = gamma·inverse · [1, share·inverse·grad_gamma, share·grad_beta], then the mean
 //
-// sum, product [chunks, c]; grad_gamma, grad_beta [c]. One invocation: one channel. Grid: ceil(c / 64). Deterministic.
+// share = 1 / rows where the statistics came from the batch, 0 where they were given: then grad_x is gamma·inverse·g.
+// sum, product [chunks, c]; coefficients [4, c]; the others [c]. One invocation: one channel. Grid: ceil(c / 64).
+// Deterministic.
 
 import package::shared::grid::flat_index;
 
 struct Params {
   chunks: u32,
   channels: u32,
+  share: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> sum: array<f32>;
 @group(0) @binding(2) var<storage, read> product: array<f32>;
-@group(0) @binding(3) var<storage, read_write> grad_gamma: array<f32>;
-@group(0) @binding(4) var<storage, read_write> grad_beta: array<f32>;
+@group(0) @binding(3) var<storage, read> mean: array<f32>;
+@group(0) @binding(4) var<storage, read> inverse: array<f32>;
+@group(0) @binding(5) var<storage, read> gamma: array<f32>;
+@group(0) @binding(6) var<storage, read_write> grad_gamma: array<f32>;
+@group(0) @binding(7) var<storage, read_write> grad_beta: array<f32>;
+@group(0) @binding(8) var<storage, read_write> coefficients: array<f32>;
 
 const SIZE = 64u;
 
@@ -37,4 +46,9 @@ fn main(
   }
   grad_gamma[i] = weighted;
   grad_beta[i] = total;
+  let scale = gamma[i] * inverse[i];
+  coefficients[i] = scale;
+  coefficients[params.channels + i] = scale * params.share * inverse[i] * weighted;
+  coefficients[2u * params.channels + i] = scale * params.share * total;
+  coefficients[3u * params.channels + i] = mean[i];
 }

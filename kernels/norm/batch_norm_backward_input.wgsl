@@ -1,9 +1,10 @@
-// Gradient of batch norm's input.
+// Gradient of batch norm's input, and of the residual added behind it.
 //
-//   grad_x = gamma·inverse·(grad_y − (grad_beta + x̂·grad_gamma)·share),  x̂ = (x − mean)·inverse
+//   grad_x = gamma·inverse·(g − (grad_beta + x̂·grad_gamma)·share) = a·g − b·(x − mean) − d
+//   grad_residual = g = grad_y, and with @if(activation) times slope where y ≤ 0
 //
-// share = 1 / rows where the statistics came from the batch, 0 where they were given. x, grad_y, grad_x [rows, c]; the
-// others [c]. @if(vectors): channels and count in vec4s. One invocation: one element (vec4 of channels). Grid:
+// coefficients [4, c]: a, b, d and the mean, made by batch_norm_backward_affine. x, y, grad_y, grad_x, grad_residual
+// [rows, c]. @if(vectors): channels and count in vec4s. One invocation: one element (vec4 of channels). Grid:
 // ceil(rows·c / 64), folded.
 
 import package::shared::grid::flat_index;
@@ -14,18 +15,16 @@ import package::shared::grid::flat_index;
 struct Params {
   count: u32,
   channels: u32,
-  share: f32,
+  slope: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> x: array<Lane>;
 @group(0) @binding(2) var<storage, read> grad_y: array<Lane>;
-@group(0) @binding(3) var<storage, read> mean: array<Lane>;
-@group(0) @binding(4) var<storage, read> inverse: array<Lane>;
-@group(0) @binding(5) var<storage, read> gamma: array<Lane>;
-@group(0) @binding(6) var<storage, read> grad_gamma: array<Lane>;
-@group(0) @binding(7) var<storage, read> grad_beta: array<Lane>;
-@group(0) @binding(8) var<storage, read_write> grad_x: array<Lane>;
+@group(0) @binding(3) var<storage, read> coefficients: array<Lane>;
+@if(activation) @group(0) @binding(4) var<storage, read> y: array<Lane>;
+@group(0) @binding(5) var<storage, read_write> grad_x: array<Lane>;
+@if(added) @group(0) @binding(6) var<storage, read_write> grad_residual: array<Lane>;
 
 const SIZE = 64u;
 
@@ -40,6 +39,14 @@ fn main(
     return;
   }
   let c = i % params.channels;
-  let normal = (x[i] - mean[c]) * inverse[c];
-  grad_x[i] = gamma[c] * inverse[c] * (grad_y[i] - (grad_beta[c] + normal * grad_gamma[c]) * params.share);
+  var gradient = grad_y[i];
+  @if(activation) {
+    gradient = select(params.slope * gradient, gradient, y[i] > Lane());
+  }
+  @if(added) {
+    grad_residual[i] = gradient;
+  }
+  let centred = x[i] - coefficients[3u * params.channels + c];
+  grad_x[i] = coefficients[c] * gradient - coefficients[params.channels + c] * centred
+    - coefficients[2u * params.channels + c];
 }

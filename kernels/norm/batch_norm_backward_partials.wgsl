@@ -1,8 +1,9 @@
-// The two sums that the gradients of batch norm need, over one chunk of rows.
+// The two sums that the gradients of batch norm need, over one chunk of rows, through the rectifier behind it.
 //
-//   sum[chunk, c] = Σ grad_y,   product[chunk, c] = Σ grad_y·x̂,   x̂ = (x − mean)·inverse
+//   sum[chunk, c] = Σ g,   product[chunk, c] = Σ g·x̂,   x̂ = (x − mean)·inverse
+//   g = grad_y, and with @if(activation) times slope where y ≤ 0: for slope ≥ 0 the output tells the sign before
 //
-// x, grad_y [rows, c]; mean, inverse [c]; sum, product [chunks, c]. @if(vectors): channels counts vec4s. One invocation:
+// x, y, grad_y [rows, c]; mean, inverse [c]; sum, product [chunks, c]. @if(vectors): channels counts vec4s. One invocation:
 // one chunk's channel (vec4 of channels). Grid: ceil(chunks·c / 64), folded. Deterministic.
 
 import package::shared::grid::flat_index;
@@ -15,6 +16,7 @@ struct Params {
   channels: u32,
   chunk: u32,
   count: u32,
+  slope: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -22,8 +24,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read> grad_y: array<Lane>;
 @group(0) @binding(3) var<storage, read> mean: array<Lane>;
 @group(0) @binding(4) var<storage, read> inverse: array<Lane>;
-@group(0) @binding(5) var<storage, read_write> sum: array<Lane>;
-@group(0) @binding(6) var<storage, read_write> product: array<Lane>;
+@if(activation) @group(0) @binding(5) var<storage, read> y: array<Lane>;
+@group(0) @binding(6) var<storage, read_write> sum: array<Lane>;
+@group(0) @binding(7) var<storage, read_write> product: array<Lane>;
 
 const SIZE = 64u;
 
@@ -44,7 +47,10 @@ fn main(
   var weighted = Lane();
   for (var row = first; row < end; row++) {
     let at = row * params.channels + c;
-    let gradient = grad_y[at];
+    var gradient = grad_y[at];
+    @if(activation) {
+      gradient = select(params.slope * gradient, gradient, y[at] > Lane());
+    }
     total += gradient;
     weighted += gradient * ((x[at] - mean[c]) * inverse[c]);
   }

@@ -16,3 +16,37 @@ fn input_pixel(batch: i32, y: i32, x: i32, size: vec2u) -> i32 {
   let inside = y >= 0 && y < i32(size.y) && x >= 0 && x < i32(size.x);
   return select(-1, (batch * i32(size.y) + y) * i32(size.x) + x, inside);
 }
+
+// An output pixel as a gradient of the weights walks over them: position in the image and number of the image.
+struct WindowWalk {
+  at: vec2u,
+  batch: u32,
+}
+
+// The walk at output pixel `index`, counted through the batch.
+fn start_walk(index: u32, out_size: vec2u) -> WindowWalk {
+  let row = index / out_size.x;
+  return WindowWalk(vec2u(index % out_size.x, row % out_size.y), row / out_size.y);
+}
+
+// `steps` pixels further; no division, because a walk takes many steps.
+fn advance(walk: WindowWalk, steps: u32, out_size: vec2u) -> WindowWalk {
+  var next = walk;
+  next.at.x += steps;
+  while (next.at.x >= out_size.x) {
+    next.at.x -= out_size.x;
+    next.at.y += 1u;
+    if (next.at.y == out_size.y) {
+      next.at.y = 0u;
+      next.batch += 1u;
+    }
+  }
+  return next;
+}
+
+// The number of the input pixel that a tap sees at the walk's output pixel; negative outside of the image. `origin`: the
+// input position of that tap at output position 0.
+fn walk_pixel(walk: WindowWalk, origin: vec2i, stride: vec2i, in_size: vec2u) -> i32 {
+  let at = origin + vec2i(walk.at) * stride;
+  return input_pixel(i32(walk.batch), at.y, at.x, in_size);
+}

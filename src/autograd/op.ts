@@ -1,6 +1,7 @@
 import { ArgumentError, DeviceMismatchError } from '../gpu/errors.js';
 import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
+import { observe } from './check_finite.js';
 import { activeTape } from './tape.js';
 
 /** What an op reads: tensors by name; optional ones may be undefined. */
@@ -66,6 +67,7 @@ export function defineOp<I extends Inputs, O>(definition: OpDefinition<I, O>): (
     return scope(() => {
       const result = definition.forward(inputs, options, follows);
       const { output, saved } = 'output' in result ? result : { output: result, saved: {} };
+      observe(definition.name, output);
       if (follows) {
         tape.append({
           name: definition.name,

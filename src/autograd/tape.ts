@@ -4,6 +4,7 @@ import { flatGrid } from '../gpu/grid.js';
 import { keep, scope } from '../tensor/scope.js';
 import { formatShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
+import { observe } from './check_finite.js';
 
 type Named = Readonly<Record<string, Tensor | undefined>>;
 
@@ -162,7 +163,9 @@ export class Tape implements Disposable {
         const found = entry.backward(gradient, entry.saved, needs);
         for (const [name, id] of Object.entries(entry.needs)) {
           const part = found[name];
-          if (part) this.#accumulate(id, part);
+          if (!part) continue;
+          observe(`gradient of ${entry.name}, to its ${name}`, part);
+          this.#accumulate(id, part);
         }
       });
       if (!this.#watched.has(entry.output)) {

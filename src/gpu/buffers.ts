@@ -7,6 +7,8 @@ export interface DeviceBuffer {
   readonly bytes: number;
   /** Undefined only inside a rehearsal, where nothing is allocated. */
   readonly gpu: GPUBuffer | undefined;
+  /** Bytes of `gpu` before the first one: 0, but for a part of another buffer. */
+  readonly offset: number;
   readonly capacity: number;
 }
 
@@ -69,12 +71,18 @@ export class BufferPool {
     if (buffer) this.#pooled -= capacity;
     else {
       const gpu = this.#create({ size: capacity, usage: USAGE, label });
-      buffer = { id: this.#nextId++, bytes: asked, gpu, capacity };
+      buffer = { id: this.#nextId++, bytes: asked, gpu, offset: 0, capacity };
     }
     this.#buffers++;
     this.#bytes += asked;
     this.#peak = Math.max(this.#peak, this.#bytes);
     return { ...buffer, bytes: asked };
+  }
+
+  /** Some bytes of another buffer as a buffer of its own identity. It is not released: the whole is. */
+  part(whole: DeviceBuffer, offset: number, bytes: number): DeviceBuffer {
+    const capacity = Math.min(whole.capacity - offset, Math.ceil(bytes / 256) * 256);
+    return { id: this.#nextId++, bytes, gpu: whole.gpu, offset: whole.offset + offset, capacity };
   }
 
   release(buffer: DeviceBuffer): void {
@@ -132,7 +140,7 @@ export class RehearsalPool {
     this.#bytes += asked;
     this.#peak = Math.max(this.#peak, this.#bytes);
     this.#largest = Math.max(this.#largest, asked);
-    return { id: this.#nextId--, bytes: asked, gpu: undefined, capacity: asked };
+    return { id: this.#nextId--, bytes: asked, gpu: undefined, offset: 0, capacity: asked };
   }
 
   release(buffer: DeviceBuffer): void {

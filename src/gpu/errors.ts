@@ -89,6 +89,11 @@ export class ImageError extends RetinaFaceError {
   override readonly name = 'ImageError';
 }
 
+/** Labels of pictures that are damaged, or in another format than was said. */
+export class LabelError extends RetinaFaceError {
+  override readonly name = 'LabelError';
+}
+
 /** A weights file that is damaged, unsafe, or does not fit the network. */
 export class WeightsError extends RetinaFaceError {
   override readonly name = 'WeightsError';

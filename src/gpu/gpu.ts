@@ -154,6 +154,11 @@ export class Gpu {
     return (this.#rehearsal ?? this.#pool).acquire(bytes, label);
   }
 
+  /** `bytes` of a buffer from `offset` on, a multiple of 256; what holds the whole keeps the part alive. Not public. */
+  part(whole: DeviceBuffer, offset: number, bytes: number): DeviceBuffer {
+    return this.#pool.part(whole, offset, bytes);
+  }
+
   release(buffer: DeviceBuffer): void {
     if (buffer.gpu) this.#pool.release(buffer);
     else this.#rehearsal?.release(buffer);
@@ -179,14 +184,15 @@ export class Gpu {
     this.#assertAlive();
     if (!buffer.gpu) return;
     if (this.#commandsPending()) this.flush();
+    const start = buffer.offset + byteOffset;
     const whole = data.byteLength & ~3;
     const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-    if (whole > 0) this.device.queue.writeBuffer(buffer.gpu, byteOffset, bytes, 0, whole);
+    if (whole > 0) this.device.queue.writeBuffer(buffer.gpu, start, bytes, 0, whole);
     if (whole < bytes.length) {
       // writeBuffer takes multiples of four bytes.
       const rest = new Uint8Array(4);
       rest.set(bytes.subarray(whole));
-      this.device.queue.writeBuffer(buffer.gpu, byteOffset + whole, rest);
+      this.device.queue.writeBuffer(buffer.gpu, start + whole, rest);
     }
   }
 
@@ -195,7 +201,15 @@ export class Gpu {
     this.#assertAlive();
     if (!buffer.gpu) return;
     this.#endPass();
-    this.#openEncoder().clearBuffer(buffer.gpu, 0, buffer.bytes);
+    this.#openEncoder().clearBuffer(buffer.gpu, buffer.offset, buffer.bytes);
+  }
+
+  /** Copies the first `bytes` (a multiple of 4) of one buffer into another, in the order of the encoded commands. */
+  copy(from: DeviceBuffer, to: DeviceBuffer, bytes: number): void {
+    this.#assertAlive();
+    if (!from.gpu || !to.gpu) return;
+    this.#endPass();
+    this.#openEncoder().copyBufferToBuffer(from.gpu, from.offset, to.gpu, to.offset, bytes);
   }
 
   /** Encodes one dispatch. It is submitted with those around it, at the next read or `flush()`. */
@@ -255,7 +269,7 @@ export class Gpu {
       this.#staging.get(capacity)?.pop() ??
       this.device.createBuffer({ size: capacity, usage: MAP_READ, label: `read-back of ${capacity} bytes` });
     this.#endPass();
-    this.#openEncoder().copyBufferToBuffer(buffer.gpu, byteOffset, staging, 0, size);
+    this.#openEncoder().copyBufferToBuffer(buffer.gpu, buffer.offset + byteOffset, staging, 0, size);
     this.flush();
     this.#reads++;
     try {
@@ -462,14 +476,15 @@ export class Gpu {
     for (const binding of pipeline.bindings) key += `,${buffers[binding.name]?.id ?? 'none'}`;
     const known = pipeline.bindGroups.get(key);
     if (known) return known;
-    const written = new Set<number>();
-    const seen = new Set<number>();
+    // WebGPU counts whole buffers: two parts of one are the same here.
+    const written = new Set<GPUBuffer>();
+    const seen = new Set<GPUBuffer>();
     const entries: GPUBindGroupEntry[] = [
       { binding: 0, resource: { buffer: this.#paramChunks[chunk]!, offset: 0, size: 256 } },
     ];
     for (const binding of pipeline.bindings) {
       const buffer = buffers[binding.name];
-      if (!buffer?.gpu || written.has(buffer.id) || (binding.writes && seen.has(buffer.id))) {
+      if (!buffer?.gpu || written.has(buffer.gpu) || (binding.writes && seen.has(buffer.gpu))) {
         throw new ArgumentError({
           operation: name,
           expected: `a buffer of its own for \`${binding.name}\``,
@@ -477,10 +492,10 @@ export class Gpu {
           remedy: 'Give each output of a kernel its own tensor.',
         });
       }
-      seen.add(buffer.id);
-      if (binding.writes) written.add(buffer.id);
+      seen.add(buffer.gpu);
+      if (binding.writes) written.add(buffer.gpu);
       const size = Math.min(buffer.capacity, this.limits.maxStorageBufferBindingSize);
-      entries.push({ binding: binding.binding, resource: { buffer: buffer.gpu, offset: 0, size } });
+      entries.push({ binding: binding.binding, resource: { buffer: buffer.gpu, offset: buffer.offset, size } });
     }
     if (this.#bindGroupCount >= MAX_BIND_GROUPS) {
       this.#forgetBindGroups();

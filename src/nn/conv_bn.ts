@@ -1,4 +1,4 @@
-import { foldBatchNorm } from '../ops/batch_norm.js';
+import { batchNorm, foldBatchNorm } from '../ops/batch_norm.js';
 import { conv2d } from '../ops/conv2d.js';
 import { keep } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -25,7 +25,7 @@ export interface ConvBnEpilogue {
   readonly residual?: Tensor;
   /** Absent: no activation. 0: ReLU. Otherwise a leaky ReLU. */
   readonly slope?: number;
-  /** Where to write: a channel view of a concatenation. */
+  /** Where to write: a channel view of a concatenation. Not in training, where the concatenation copies. */
   readonly into?: Tensor;
 }
 
@@ -49,6 +49,14 @@ export class ConvBn {
     this.#variance = parameters.statistic(`${norm}.running_var`, [out]);
   }
 
+  /**
+   * True: `forward` normalises by the batch, moves the running statistics and can be differentiated. False, the default:
+   * one kernel by the folded running statistics.
+   */
+  training = false;
+  /** In training: normalise by the running statistics and leave them as they are. */
+  frozenStatistics = false;
+
   /** Turns the batch norm into a scale and a shift of the convolution's epilogue; to be called after each load. */
   fold(): void {
     this.dispose();
@@ -65,12 +73,19 @@ export class ConvBn {
   /** `x` [n, h, w, in] → [n, ceil(h / stride), ceil(w / stride), out]. */
   forward(x: Tensor, epilogue: ConvBnEpilogue = {}): Tensor {
     const { kernel, stride = 1, depthwise, in: cin } = this.#options;
-    return conv2d(x, this.#weight.tensor, {
-      stride,
-      padding: (kernel - 1) / 2,
-      ...(depthwise ? { groups: cin } : {}),
-      ...this.#folded,
-      ...epilogue,
+    const window = { stride, padding: (kernel - 1) / 2, ...(depthwise ? { groups: cin } : {}) };
+    if (!this.training) return conv2d(x, this.#weight.tensor, { ...window, ...this.#folded, ...epilogue });
+    const { residual, slope } = epilogue;
+    using filtered = conv2d(x, this.#weight.tensor, window);
+    return batchNorm(filtered, {
+      gamma: this.#gamma.tensor,
+      beta: this.#beta.tensor,
+      runningMean: this.#mean.tensor,
+      runningVar: this.#variance.tensor,
+      training: !this.frozenStatistics,
+      eps: EPSILON,
+      ...(residual && { residual }),
+      ...(slope !== undefined && { slope }),
     });
   }
 

@@ -1,3 +1,4 @@
+import { ArgumentError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { keep } from '../tensor/scope.js';
 import { elements, type Shape } from '../tensor/shape.js';
@@ -14,6 +15,8 @@ export class Parameter implements Disposable {
   /** The shape on the device: that of `shape` with the input channels of a picture padded from 3 to 4. */
   readonly storedShape: Shape;
   readonly tensor: Tensor<'f32'>;
+  /** True: training leaves it as it is, and no gradient is computed for it. */
+  frozen = false;
 
   constructor(gpu: Gpu, name: string, shape: Shape, trainable: boolean) {
     this.name = name;
@@ -83,6 +86,29 @@ export class ParameterList implements Disposable {
 
   [Symbol.iterator](): Iterator<Parameter> {
     return this.#byName.values();
+  }
+
+  /** Those that an optimiser changes: neither running statistics nor frozen. */
+  *learning(): Generator<Parameter> {
+    for (const parameter of this) if (parameter.trainable && !parameter.frozen) yield parameter;
+  }
+
+  /**
+   * Freezes every parameter whose dotted name starts with one of `prefixes` (`body.layer1`), and thaws all others.
+   * @throws ArgumentError for a prefix that no name has.
+   */
+  freeze(prefixes: readonly string[]): void {
+    const matches = (name: string, prefix: string) => name === prefix || name.startsWith(`${prefix}.`);
+    for (const prefix of prefixes) {
+      if ([...this.#byName.keys()].some((name) => matches(name, prefix))) continue;
+      throw new ArgumentError({
+        operation: 'freeze',
+        expected: 'the beginning of a parameter name, up to a dot',
+        got: `'${prefix}', which none of ${this.#byName.size} names has`,
+        remedy: 'Names are those of the checkpoints: `body`, `body.layer1`, `fpn`, `ssh2.conv3X3`, …',
+      });
+    }
+    for (const parameter of this) parameter.frozen = prefixes.some((prefix) => matches(parameter.name, prefix));
   }
 
   /** Number of trainable values. */

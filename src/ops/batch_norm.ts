@@ -4,7 +4,9 @@ import { flatGrid } from '../gpu/grid.js';
 import { scope } from '../tensor/scope.js';
 import { formatShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
+import { checkSameShape } from './add.js';
 import { channelLanes, contiguous } from './layout.js';
+import { checkSlope, rectifierGradient } from './relu.js';
 
 /** Scale, shift and running statistics of a batch norm, each [c]. */
 export interface BatchNormParameters {
@@ -21,6 +23,10 @@ export interface BatchNormOptions extends BatchNormParameters {
   readonly training?: boolean;
   /** The batch's share in the new running statistics, as PyTorch means it; 0.1 by default. */
   readonly momentum?: number;
+  /** Of the shape of `x`, added behind the norm in the same kernel. */
+  readonly residual?: Tensor;
+  /** A rectifier behind all that, in the same kernel: 0 for ReLU, more for a leaky one. Absent: none. */
+  readonly slope?: number;
 }
 
 const EPSILON = 1e-5;
@@ -80,85 +86,112 @@ function runningStatistics({ runningMean, runningVar }: Inputs, eps: number): { 
   return { mean: runningMean, inverse };
 }
 
-const normalising = defineOp<Inputs, { training: boolean; momentum: number; eps: number }>({
+interface NormState {
+  readonly training: boolean;
+  readonly momentum: number;
+  readonly eps: number;
+  readonly slope: number | undefined;
+}
+
+const normalising = defineOp<Inputs & { residual: Tensor | undefined }, NormState>({
   name: 'batchNorm',
-  forward(inputs, { training, momentum, eps }) {
-    const { gamma, beta } = inputs;
+  forward(inputs, { training, momentum, eps, slope }) {
+    const { gamma, beta, residual } = inputs;
     const x = contiguous(inputs.x);
     const { mean, inverse } = training ? batchStatistics(x, inputs, eps, momentum) : runningStatistics(inputs, eps);
     const { vectors, lanes } = channelLanes(gamma.size);
     const count = (x.size / gamma.size) * lanes;
     const y = Tensor.empty(x.gpu, x.shape, { label: 'batchNorm' });
     x.gpu.run('batch_norm', {
-      params: { count, channels: lanes },
+      params: { count, channels: lanes, slope: slope ?? 1 },
       buffers: {
         x: x.buffer,
         mean: mean.buffer,
         inverse: inverse.buffer,
         gamma: gamma.buffer,
         beta: beta.buffer,
+        ...(residual && { residual: contiguous(residual).buffer }),
         y: y.buffer,
       },
-      conditions: { vectors },
+      conditions: { vectors, added: residual !== undefined, activation: slope !== undefined },
       grid: flatGrid(count, 64),
     });
-    return { output: y, saved: { x, mean, inverse, gamma } };
+    return { output: y, saved: { x, mean, inverse, gamma, y: slope === undefined ? undefined : y } };
   },
-  backward(gradient, { saved, options: { training }, needs }) {
+  backward(gradient, { saved, options: { training, slope }, needs }) {
     const [x, mean, inverse, gamma] = [saved['x']!, saved['mean']!, saved['inverse']!, saved['gamma']!];
     const { gpu } = x;
     const channels = gamma.size;
     const rows = x.size / channels;
     const { chunk, chunks } = chunksOf(rows);
     const { vectors, lanes } = channelLanes(channels);
+    const rectified = { ...(slope !== undefined && { y: saved['y']!.buffer }) };
+    const activation = slope !== undefined;
+    // With given statistics the input's gradient needs no sums.
+    const summed = training || needs.gamma === true || needs.beta === true ? chunks : 0;
     const [sum, product] = ['sums', 'products'].map((label) =>
-      Tensor.empty(gpu, [chunks, channels], { label: `${label} of chunks` }),
+      Tensor.empty(gpu, [Math.max(summed, 1), channels], { label: `${label} of chunks` }),
     ) as [Tensor, Tensor];
-    gpu.run('batch_norm_backward_partials', {
-      params: { rows, channels: lanes, chunk, count: chunks * lanes },
-      buffers: {
-        x: x.buffer,
-        grad_y: gradient.buffer,
-        mean: mean.buffer,
-        inverse: inverse.buffer,
-        sum: sum.buffer,
-        product: product.buffer,
-      },
-      conditions: { vectors },
-      grid: flatGrid(chunks * lanes, 64),
-    });
+    if (summed > 0) {
+      gpu.run('batch_norm_backward_partials', {
+        params: { rows, channels: lanes, chunk, count: chunks * lanes, slope: slope ?? 1 },
+        buffers: {
+          x: x.buffer,
+          grad_y: gradient.buffer,
+          mean: mean.buffer,
+          inverse: inverse.buffer,
+          ...rectified,
+          sum: sum.buffer,
+          product: product.buffer,
+        },
+        conditions: { vectors, activation },
+        grid: flatGrid(chunks * lanes, 64),
+      });
+    }
     const gradGamma = Tensor.empty(gpu, [channels], { label: 'gradient of gamma' });
     const gradBeta = Tensor.empty(gpu, [channels], { label: 'gradient of beta' });
+    const coefficients = Tensor.empty(gpu, [4, channels], { label: 'coefficients of batchNorm' });
     gpu.run('batch_norm_backward_affine', {
-      params: { chunks, channels },
+      params: { chunks: summed, channels, share: training ? 1 / rows : 0 },
       buffers: {
         sum: sum.buffer,
         product: product.buffer,
-        grad_gamma: gradGamma.buffer,
-        grad_beta: gradBeta.buffer,
-      },
-      grid: flatGrid(channels, 64),
-    });
-    const affine = { gamma: needs.gamma ? gradGamma : undefined, beta: needs.beta ? gradBeta : undefined };
-    if (!needs.x) return affine;
-    const gradX = Tensor.empty(gpu, x.shape, { label: 'gradient of batchNorm' });
-    const count = rows * lanes;
-    gpu.run('batch_norm_backward_input', {
-      params: { count, channels: lanes, share: training ? 1 / rows : 0 },
-      buffers: {
-        x: x.buffer,
-        grad_y: gradient.buffer,
         mean: mean.buffer,
         inverse: inverse.buffer,
         gamma: gamma.buffer,
         grad_gamma: gradGamma.buffer,
         grad_beta: gradBeta.buffer,
-        grad_x: gradX.buffer,
+        coefficients: coefficients.buffer,
       },
-      conditions: { vectors },
+      grid: flatGrid(channels, 64),
+    });
+    const affine = { gamma: needs.gamma ? gradGamma : undefined, beta: needs.beta ? gradBeta : undefined };
+    if (!needs.x) {
+      const residual = needs.residual
+        ? slope === undefined
+          ? gradient
+          : rectifierGradient(saved['y']!, gradient, slope)
+        : undefined;
+      return { residual, ...affine };
+    }
+    const gradX = Tensor.empty(gpu, x.shape, { label: 'gradient of batchNorm' });
+    const added = needs.residual === true && activation;
+    const gradResidual = added ? Tensor.empty(gpu, x.shape, { label: 'gradient of a residual' }) : undefined;
+    const count = rows * lanes;
+    gpu.run('batch_norm_backward_input', {
+      params: { count, channels: lanes, slope: slope ?? 1 },
+      buffers: {
+        x: x.buffer,
+        grad_y: gradient.buffer,
+        coefficients: coefficients.buffer,
+        ...rectified,
+        grad_x: gradX.buffer,
+        ...(gradResidual && { grad_residual: gradResidual.buffer }),
+      },
+      conditions: { vectors, activation, added },
       grid: flatGrid(count, 64),
     });
-    return { x: gradX, ...affine };
+    return { x: gradX, residual: gradResidual ?? (needs.residual ? gradient : undefined), ...affine };
   },
 });
 
@@ -177,11 +210,14 @@ function checkParameters(operation: string, parameters: BatchNormParameters, cha
 
 /**
  * γ·(x − μ)/√(σ² + eps) + β for every channel of `x` (last axis), over all other axes. In training μ and σ² (biased) are
- * the batch's, and the running statistics move in place, the variance by the unbiased one, as in PyTorch.
- * @throws ShapeError unless the parameters are [c] and, in training, a channel has 2 values or more.
+ * the batch's, and the running statistics move in place, the variance by the unbiased one, as in PyTorch. A residual and a
+ * (leaky) ReLU behind it cost no pass of their own, forward or backward.
+ * @throws ShapeError unless the parameters are [c], the residual has the shape of `x` and, in training, a channel has 2
+ * values or more; ArgumentError for a negative slope.
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
   const { gamma, beta, runningMean, runningVar, training = false, momentum = 0.1, eps = EPSILON } = options;
+  const { residual, slope } = options;
   const channels = x.shape.at(-1) ?? 0;
   checkParameters('batchNorm', options, channels);
   if (training && x.size < 2 * channels) {
@@ -192,7 +228,9 @@ export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
       remedy: 'Use a larger batch: one value has no variance.',
     });
   }
-  return normalising({ x, gamma, beta, runningMean, runningVar }, { training, momentum, eps });
+  if (residual) checkSameShape('batchNorm', x.shape, residual.shape);
+  if (slope !== undefined) checkSlope('batchNorm', slope);
+  return normalising({ x, gamma, beta, runningMean, runningVar, residual }, { training, momentum, eps, slope });
 }
 
 /**

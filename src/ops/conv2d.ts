@@ -2,8 +2,11 @@ import { defineOp } from '../autograd/op.js';
 import { ArgumentError, DeviceMismatchError, ShapeError } from '../gpu/errors.js';
 import { formatShape, sameShape, type Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
+import { columnSums, epilogueGradient, inputGradient, weightGradient } from './conv/backward.js';
 import { preferredSkeleton, runForward, type Skeleton } from './conv/forward.js';
 import { convGeometry, type ConvGeometry, type WindowOptions } from './conv/geometry.js';
+import { multiply } from './multiply.js';
+import { checkSlope } from './relu.js';
 
 /** How a convolution moves over the image, and what follows it in the same kernel. */
 export interface Conv2dOptions extends WindowOptions {
@@ -40,12 +43,40 @@ interface ConvState {
 const convolve = defineOp<ConvInputs, ConvState>({
   name: 'conv2d',
   forward(inputs, { geometry, slope, into, skeleton }) {
-    const { gpu } = inputs.x;
-    const y = into?.alias() ?? Tensor.empty(gpu, geometry.shape, { label: 'conv2d' });
-    runForward(skeleton ?? preferredSkeleton(gpu), geometry, { ...inputs, slope, y });
-    return y;
+    const { x, weight, scale } = inputs;
+    const y = into?.alias() ?? Tensor.empty(x.gpu, geometry.shape, { label: 'conv2d' });
+    runForward(skeleton ?? preferredSkeleton(x.gpu), geometry, { ...inputs, slope, y });
+    return { output: y, saved: { x, weight, scale, y: slope === undefined ? undefined : y } };
+  },
+  backward(gradient, { saved, options: { geometry, slope, skeleton }, needs }) {
+    const [x, weight, scale] = [saved['x']!, saved['weight']!, saved['scale']];
+    // Before the activation; then before the scale, too.
+    const shifted = epilogueGradient(gradient, { y: saved['y'], slope, scale: undefined });
+    const product =
+      scale && (needs.x || needs.weight) ? epilogueGradient(gradient, { y: saved['y'], slope, scale }) : shifted;
+    const pixels = shifted.size / geometry.cout;
+    return {
+      x: needs.x ? inputGradient(skeleton, geometry, weight, product) : undefined,
+      weight: needs.weight ? weightGradient(skeleton, geometry, x, product) : undefined,
+      scale: needs.scale ? scaleGradient(skeleton, geometry, { x, weight }, shifted) : undefined,
+      shift: needs.shift ? columnSums(shifted, pixels, [geometry.cout]) : undefined,
+      residual: needs.residual ? shifted : undefined,
+    };
   },
 });
+
+/** Σ gradient·conv over the pixels; the convolution is computed again, because only frozen batch norms are folded. */
+function scaleGradient(
+  skeleton: Skeleton | undefined,
+  geometry: ConvGeometry,
+  inputs: { readonly x: Tensor; readonly weight: Tensor },
+  gradient: Tensor,
+): Tensor {
+  const bare = { scale: undefined, shift: undefined, residual: undefined, slope: undefined };
+  const conv = Tensor.empty(gradient.gpu, geometry.shape, { label: 'conv2d' });
+  runForward(skeleton ?? preferredSkeleton(gradient.gpu), geometry, { ...inputs, ...bare, y: conv });
+  return columnSums(multiply(conv, gradient), gradient.size / geometry.cout, [geometry.cout]);
+}
 
 /**
  * 2-D convolution (cross-correlation, as networks use the word) with zeros outside of the image, and an optional
@@ -77,14 +108,7 @@ export function conv2dWith(
       remedy: 'Fold the bias into the shift: shift + scale·bias.',
     });
   }
-  if (slope !== undefined && !Number.isFinite(slope)) {
-    throw new ArgumentError({
-      operation: 'conv2d',
-      expected: 'a finite slope',
-      got: String(slope),
-      remedy: 'Leave it out for no activation, or pass 0 for a ReLU.',
-    });
-  }
+  if (slope !== undefined) checkSlope('conv2d', slope);
   const shift = bias ?? options.shift;
   const perChannel: Shape = [geometry.cout];
   checkOperand(bias ? 'bias' : 'shift', shift, perChannel, geometry);

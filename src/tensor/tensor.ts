@@ -16,8 +16,16 @@ interface DTypeArrays {
 /** Memory shared by a tensor and its views; freed with the last of them. */
 interface Storage {
   readonly gpu: Gpu;
-  readonly buffer: DeviceBuffer;
+  buffer: DeviceBuffer;
   holders: number;
+  /** What `buffer` is a part of, for a tensor that was moved into another. */
+  home?: Storage;
+}
+
+/** Frees what a storage holds: its own memory, or its claim on the one that it is a part of. */
+function free({ gpu, buffer, home }: Storage): void {
+  if (!home) gpu.release(buffer);
+  else if (--home.holders === 0) free(home);
 }
 
 interface TensorParts {
@@ -220,6 +228,35 @@ export class Tensor<D extends DType = DType> implements Disposable {
     return this.#storage === other.#storage;
   }
 
+  /**
+   * Moves the memory of this tensor, with its contents, into `whole` from element `start` on (a multiple of 64, the
+   * alignment that every device accepts): all handles of the tensor live there from then on, and its old memory is given
+   * back. `whole` stays alive with the last of them. No kernel may read one part and write another.
+   * @throws ArgumentError where the part is not aligned, reaches past the end, or `whole` is of another device.
+   */
+  moveInto(whole: Tensor<D>, start: number): void {
+    const storage = this.#storage;
+    const home = whole.#storage;
+    const { buffer } = storage;
+    const room = Number.isInteger(start / 64) && start >= 0 && start * 4 + buffer.bytes <= whole.buffer.bytes;
+    if (!room || !whole.contiguous || home.gpu !== storage.gpu || home === storage || home === storage.home) {
+      throw new ArgumentError({
+        operation: `move ${this.label} into ${whole.label}`,
+        expected: `another tensor of the same device with room for ${buffer.bytes} bytes from a multiple of 64 elements`,
+        got: `${whole.buffer.bytes} bytes and element ${start}`,
+        remedy: 'Make the tensor that is moved into larger.',
+      });
+    }
+    // A rehearsal moves nothing.
+    if (!home.buffer.gpu) return;
+    const part = home.gpu.part(whole.buffer, start * 4, buffer.bytes);
+    home.gpu.copy(buffer, part, buffer.bytes);
+    free(storage);
+    storage.buffer = part;
+    storage.home = home;
+    home.holders++;
+  }
+
   /** A copy of the contents, row-major, after all work encoded so far: one submission, one wait. */
   async read(): Promise<DTypeArrays[D]> {
     if (!this.contiguous) {
@@ -256,7 +293,7 @@ export class Tensor<D extends DType = DType> implements Disposable {
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
-    if (--this.#storage.holders === 0) this.#storage.gpu.release(this.#storage.buffer);
+    if (--this.#storage.holders === 0) free(this.#storage);
   }
 
   [Symbol.dispose](): void {

@@ -37,6 +37,41 @@ for (const training of [false, true]) {
   }
 }
 
+for (const training of [false, true]) {
+  for (const channels of [4, 3]) {
+    test(`a residual and a leaky ReLU behind the norm (${training ? 'batch' : 'running statistics'}, ${channels} channels) have their gradients`, async () => {
+      const { gamma, beta, runningMean, runningVar } = parameters(channels);
+      const shape = [2, 3, 5, channels];
+      // Far enough from the norm's values, which stay within 3, that no difference crosses the kink at 0.
+      const away = map(values('residual', shape), (value) => (value < 0 ? value - 4 : value + 4));
+      await checkOp({
+        op: (x, g, b, residual, mean, variance) =>
+          batchNorm(x, {
+            gamma: g,
+            beta: b,
+            runningMean: mean,
+            runningVar: variance,
+            training,
+            momentum: 0,
+            residual,
+            slope: 0.25,
+          }),
+        twin: (x, g, b, residual) => {
+          const { output } = twin(x, { gamma: g, beta: b, runningMean, runningVar, training });
+          return map(output, (value, i) => {
+            const sum = value + residual.data[i]!;
+            return sum > 0 ? sum : 0.25 * sum;
+          });
+        },
+        inputs: [values('x', shape), gamma, beta, away, runningMean, runningVar],
+        watched: [0, 1, 2, 3],
+        tolerance: TOLERANCE,
+        gradientTolerance: TOLERANCE * Math.sqrt(30),
+      });
+    });
+  }
+}
+
 test('training moves the running statistics as PyTorch does, also where the mean is far from zero', async () => {
   const { gamma, beta, runningMean, runningVar } = parameters(3);
   const x = map(values('far', [1, 300, 31, 3]), (value) => Math.fround(value + 64));

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Tape } from '../../src/autograd/tape.js';
 import { ArgumentError } from '../../src/gpu/errors.js';
 import { maxPool2d } from '../../src/ops/max_pool2d.js';
+import { sum } from '../../src/ops/sum.js';
+import { scope } from '../../src/tensor/scope.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { map } from '../reference/array64.js';
 import { maxPool2d as twin } from '../reference/max_pool2d.js';
@@ -30,6 +33,15 @@ test('padding never wins over negative numbers', async () => {
     tolerance: 0,
     gradientTolerance: 1e-6,
   });
+});
+
+test('of equal numbers the first in row-major order gets the gradient', async () => {
+  using x = Tensor.from(testDevice, new Float32Array(9).fill(2), [1, 3, 3, 1]);
+  using tape = new Tape(testDevice);
+  tape.watch(x);
+  using loss = tape.record(() => scope(() => sum(maxPool2d(x, { kernel: 2, stride: 1 }))));
+  tape.backward(loss);
+  assert.deepEqual([...(await tape.gradient(x)!.read())], [1, 1, 0, 1, 1, 0, 0, 0, 0]);
 });
 
 test('padding of more than half the kernel is refused', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { DeviceMismatchError, DisposedError, LimitError, TapeError } from '../../src/gpu/errors.js';
+import { ArgumentError, DeviceMismatchError, DisposedError, LimitError, TapeError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { Tape } from '../../src/autograd/tape.js';
 import { requestDevice } from '../../src/node/device.js';
@@ -98,4 +98,53 @@ test('a tape refuses a second backward and a loss that is no scalar', () => {
   assert.throws(() => {
     tape.backward(y);
   }, TapeError);
+});
+
+test('a tensor moved into another keeps its contents, its views and its place after the other handle is gone', async () => {
+  const before = gpu.memory().bytes;
+  const whole = Tensor.from(testDevice, new Float32Array(256).fill(9), [256]);
+  const x = Tensor.from(testDevice, [1, -2, 3, 4, 5], [5]);
+  const view = x.view([5, 1]);
+  x.moveInto(whole, 64);
+  const all = await whole.read();
+  assert.deepEqual([...all.slice(62, 70)], [9, 9, 1, -2, 3, 4, 5, all[69]!]);
+  assert.equal(all[72], 9);
+  whole.dispose();
+  x.write(Float32Array.of(-1, 2, -3, 4, -5));
+  using y = relu(view);
+  assert.deepEqual([...(await y.read())].map(Math.abs), [0, 2, 0, 4, 0]);
+  assert.deepEqual([...(await view.read())], [-1, 2, -3, 4, -5]);
+  gpu.clear(x.buffer);
+  assert.deepEqual([...(await x.read())], [0, 0, 0, 0, 0]);
+  const next = Tensor.zeros(testDevice, [64]);
+  x.moveInto(next, 0);
+  next.dispose();
+  for (const tensor of [x, view]) tensor.dispose();
+  y.dispose();
+  assert.equal(gpu.memory().bytes, before);
+});
+
+test('a tensor is moved to aligned places with room for it only', () => {
+  using whole = Tensor.zeros(testDevice, [128]);
+  using x = Tensor.zeros(testDevice, [65]);
+  for (const start of [-64, 32, 64, 128]) {
+    assert.throws(() => {
+      x.moveInto(whole, start);
+    }, ArgumentError);
+  }
+  x.moveInto(whole, 0);
+  assert.throws(() => {
+    x.moveInto(whole, 0);
+  }, ArgumentError);
+});
+
+test('a dispatch that reads one part of a tensor and writes another is refused', () => {
+  using whole = Tensor.zeros(testDevice, [128]);
+  using x = Tensor.zeros(testDevice, [4]);
+  using y = Tensor.zeros(testDevice, [4]);
+  x.moveInto(whole, 0);
+  y.moveInto(whole, 64);
+  assert.throws(() => {
+    gpu.run('relu', { params: { count4: 1, slope: 0 }, buffers: { x: x.buffer, y: y.buffer }, grid: [1, 1, 1] });
+  }, ArgumentError);
 });

@@ -1,0 +1,382 @@
+import { flatGrid } from '../../gpu/grid.js';
+import type { Shape } from '../../tensor/shape.js';
+import { Tensor } from '../../tensor/tensor.js';
+import { channelLanes } from '../layout.js';
+import { preferredSkeleton, runForward, type Skeleton } from './forward.js';
+import type { ConvGeometry } from './geometry.js';
+
+/** Rows that a chunk of `columnSums` has at least; the number of chunks grows to the root of the rows. */
+const MIN_CHUNK = 32;
+
+/** Bytes that the partial sums of one weight gradient may take. */
+const PARTIAL_BYTES = 64 * 2 ** 20;
+
+/**
+ * The sum of the rows of `x` [rows, columns], as a tensor of `shape` (columns elements), in a fixed order: first chunks of
+ * rows, then the chunks.
+ */
+export function columnSums(x: Tensor, rows: number, shape: Shape): Tensor {
+  if (rows === 0) return Tensor.zeros(x.gpu, shape, { label: 'sums of columns' });
+  const columns = x.size / rows;
+  const { vectors, lanes } = channelLanes(columns);
+  const fold = (from: Tensor, count: number, chunk: number, to: Tensor) => {
+    const chunks = Math.ceil(count / chunk);
+    x.gpu.run('column_sums', {
+      params: { rows: count, columns: lanes, chunk, count: chunks * lanes },
+      buffers: { x: from.buffer, y: to.buffer },
+      conditions: { vectors },
+      grid: flatGrid(chunks * lanes, 64),
+    });
+    return chunks;
+  };
+  const total = Tensor.empty(x.gpu, shape, { label: 'sums of columns' });
+  const chunk = Math.max(MIN_CHUNK, Math.ceil(Math.sqrt(rows)));
+  if (rows <= 2 * chunk) {
+    fold(x, rows, rows, total);
+    return total;
+  }
+  using partial = Tensor.empty(x.gpu, [Math.ceil(rows / chunk), columns], { label: 'partial sums of columns' });
+  fold(partial, fold(x, rows, chunk, partial), rows, total);
+  return total;
+}
+
+/** The gradient before the epilogue: through the rectifier, told by the sign of its output `y`, and through the scale. */
+export function epilogueGradient(
+  gradient: Tensor,
+  epilogue: { readonly y: Tensor | undefined; readonly slope: number | undefined; readonly scale: Tensor | undefined },
+): Tensor {
+  const { y, slope, scale } = epilogue;
+  if (slope === undefined && !scale) return gradient;
+  const channels = gradient.shape.at(-1) ?? 1;
+  const vectors = channels % 4 === 0 && (!y || (y.pitch % 4 === 0 && y.offset % 4 === 0));
+  const lane = vectors ? 4 : 1;
+  const before = Tensor.empty(gradient.gpu, gradient.shape, { label: 'gradient of an epilogue' });
+  gradient.gpu.run('rectifier_scale_backward', {
+    params: {
+      count: gradient.size / lane,
+      channels: channels / lane,
+      y_pitch: (y?.pitch ?? 0) / lane,
+      y_offset: (y?.offset ?? 0) / lane,
+      slope: slope ?? 1,
+    },
+    buffers: {
+      grad_y: gradient.buffer,
+      grad_x: before.buffer,
+      ...(slope !== undefined && y && { y: y.buffer }),
+      ...(scale && { scale: scale.buffer }),
+    },
+    conditions: { vectors, activation: slope !== undefined, scaled: scale !== undefined },
+    grid: flatGrid(gradient.size / lane, 64),
+  });
+  return before;
+}
+
+/** The taps of one axis that reach input positions of one residue, as a convolution of stride 1 over the output. */
+interface Residue {
+  /** First input position of the residue, and how many there are. */
+  readonly start: number;
+  readonly count: number;
+  /** Taps taken: `taps` of them, the first and the distance between two. */
+  readonly first: number;
+  readonly step: number;
+  readonly taps: number;
+  /** Of the convolution over the gradient. */
+  readonly dilation: number;
+  readonly padding: number;
+}
+
+/**
+ * Input position i meets output position j by tap k where j·stride − padding + k·dilation = i. For every residue of
+ * i + padding modulo the stride, the taps that can meet it form one arithmetic series, and the input gradient there is a
+ * convolution of stride 1 over the output's gradient with those taps reversed.
+ */
+function residues(axis: {
+  readonly size: number;
+  readonly kernel: number;
+  readonly stride: number;
+  readonly padding: number;
+  readonly dilation: number;
+}): Residue[] {
+  const { size, kernel, stride, padding, dilation } = axis;
+  return Array.from({ length: stride }, (_, start) => {
+    const met = Array.from({ length: kernel }, (_, tap) => tap).filter(
+      (tap) => (start + padding - tap * dilation) % stride === 0,
+    );
+    const [first = 0, second = first + 1] = met;
+    const step = second - first;
+    const between = met.length > 1 ? (step * dilation) / stride : 1;
+    return {
+      start,
+      count: Math.ceil((size - start) / stride),
+      first,
+      step,
+      taps: met.length,
+      dilation: between,
+      padding: (met.length - 1) * between - (start + padding - first * dilation) / stride,
+    };
+  }).filter(({ count }) => count > 0);
+}
+
+/**
+ * The gradient [n, h, w, cin] of a convolution's input from that of its output `gradient` (contiguous), through the forward
+ * kernels with reversed taps; a stride splits it into one such convolution for each residue of the input position.
+ */
+export function inputGradient(
+  skeleton: Skeleton | undefined,
+  geometry: ConvGeometry,
+  weight: Tensor,
+  gradient: Tensor,
+): Tensor {
+  const { gpu } = weight;
+  const { batch, inH, inW, cin, outH, outW, cout, groups, kernelH, kernelW, strideY, strideX } = geometry;
+  const shape = [batch, inH, inW, cin];
+  const rows = residues({
+    size: inH,
+    kernel: kernelH,
+    stride: strideY,
+    padding: geometry.padTop,
+    dilation: geometry.dilationY,
+  });
+  const columns = residues({
+    size: inW,
+    kernel: kernelW,
+    stride: strideX,
+    padding: geometry.padLeft,
+    dilation: geometry.dilationX,
+  });
+  const pieces = rows.flatMap((y) => columns.map((x) => ({ y, x }))).filter(({ y, x }) => y.taps * x.taps > 0);
+  const strided = strideY * strideX > 1;
+  const complete = pieces.length === rows.length * columns.length;
+  const whole = complete
+    ? Tensor.empty(gpu, shape, { label: 'gradient of conv2d' })
+    : Tensor.zeros(gpu, shape, { label: 'gradient of conv2d' });
+  const { vectors, lanes } = channelLanes(cin);
+  for (const { y, x } of pieces) {
+    using flipped = flippedWeight(geometry, weight, y, x);
+    const part: ConvGeometry = {
+      batch,
+      inH: outH,
+      inW: outW,
+      cin: cout,
+      outH: y.count,
+      outW: x.count,
+      cout: cin,
+      kernelH: y.taps,
+      kernelW: x.taps,
+      strideY: 1,
+      strideX: 1,
+      padTop: y.padding,
+      padLeft: x.padding,
+      padBottom: 0,
+      padRight: 0,
+      dilationY: y.dilation,
+      dilationX: x.dilation,
+      groups,
+      shape: [batch, y.count, x.count, cin],
+    };
+    using piece = strided ? Tensor.empty(gpu, part.shape, { label: 'residue of a gradient' }) : whole.alias();
+    runForward(skeleton ?? preferredSkeleton(gpu), part, {
+      x: gradient,
+      weight: flipped,
+      scale: undefined,
+      shift: undefined,
+      residual: undefined,
+      slope: undefined,
+      y: piece,
+    });
+    if (!strided) continue;
+    const count = batch * y.count * x.count * lanes;
+    gpu.run('conv2d_place', {
+      params: {
+        count,
+        channels: lanes,
+        h: y.count,
+        w: x.count,
+        y_h: inH,
+        y_w: inW,
+        first_y: y.start,
+        first_x: x.start,
+        stride_y: strideY,
+        stride_x: strideX,
+      },
+      buffers: { x: piece.buffer, y: whole.buffer },
+      conditions: { vectors },
+      grid: flatGrid(count, 64),
+    });
+  }
+  return whole;
+}
+
+/** The weights that a residue's convolution takes: [taps y, taps x, cout / groups, cin]. */
+function flippedWeight(geometry: ConvGeometry, weight: Tensor, y: Residue, x: Residue): Tensor {
+  const { cin, cout, groups } = geometry;
+  const vectors = groups === 1 && cin % 4 === 0 && cout % 4 === 0;
+  const shape = [y.taps, x.taps, cout / groups, cin];
+  const flipped = Tensor.empty(weight.gpu, shape, { label: 'flipped weight' });
+  const count = flipped.size / (vectors ? 16 : 1);
+  weight.gpu.run('conv2d_flip_weight', {
+    params: {
+      count,
+      cin,
+      group_cin: cin / groups,
+      group_cout: cout / groups,
+      cout,
+      kernel_w: geometry.kernelW,
+      first_y: y.first,
+      first_x: x.first,
+      step_y: y.step,
+      step_x: x.step,
+      count_y: y.taps,
+      count_x: x.taps,
+    },
+    buffers: { weight: weight.buffer, flipped: flipped.buffer },
+    conditions: { vectors },
+    grid: flatGrid(count, 64),
+  });
+  return flipped;
+}
+
+/** How the pixels of a weight gradient are split: `splits` chunks of `chunk`, so that about `wanted` invocations run. */
+function splitPixels(
+  pixels: number,
+  options: { readonly units: number; readonly wanted: number; readonly least: number; readonly weightBytes: number },
+): { readonly chunk: number; readonly splits: number } {
+  const { units, wanted, least, weightBytes } = options;
+  const most = Math.max(1, Math.min(Math.ceil(pixels / least), Math.floor(PARTIAL_BYTES / weightBytes)));
+  const splits = Math.max(1, Math.min(most, Math.ceil(wanted / units)));
+  const chunk = Math.ceil(pixels / splits);
+  return { chunk, splits: Math.ceil(pixels / chunk) };
+}
+
+/**
+ * The gradient [kh, kw, cin / groups, cout] of a convolution's weights from its input `x` (may be a channel view) and the
+ * output's `gradient` (contiguous): sums over chunks of pixels side by side, then the chunks in their order.
+ */
+export function weightGradient(
+  skeleton: Skeleton | undefined,
+  geometry: ConvGeometry,
+  x: Tensor,
+  gradient: Tensor,
+): Tensor {
+  const { gpu } = x;
+  const { batch, inH, inW, cin, outH, outW, cout, groups, kernelH, kernelW } = geometry;
+  const pixels = batch * outH * outW;
+  const shape = [kernelH, kernelW, cin / groups, cout];
+  if (pixels === 0) return Tensor.zeros(gpu, shape, { label: 'gradient of weight' });
+  const taps = kernelH * kernelW;
+  const weightBytes = taps * (cin / groups) * cout * 4;
+  const finish = (splits: number, encode: (partial: Tensor) => void): Tensor => {
+    if (splits === 1) {
+      const whole = Tensor.empty(gpu, shape, { label: 'gradient of weight' });
+      encode(whole);
+      return whole;
+    }
+    using partial = Tensor.empty(gpu, [splits, ...shape], { label: 'partial gradients of weight' });
+    encode(partial);
+    return columnSums(partial, splits, shape);
+  };
+  const image = { out_h: outH, out_w: outW, in_h: inH, in_w: inW };
+  const window = {
+    pixels,
+    ...image,
+    kernel_h: kernelH,
+    kernel_w: kernelW,
+    stride_y: geometry.strideY,
+    stride_x: geometry.strideX,
+    pad_top: geometry.padTop,
+    pad_left: geometry.padLeft,
+    dilation_y: geometry.dilationY,
+    dilation_x: geometry.dilationX,
+  };
+  const depthwise = groups === cin && groups === cout && groups > 1;
+  const vectors = cin % 4 === 0 && cout % 4 === 0 && x.pitch % 4 === 0 && x.offset % 4 === 0;
+  const chosen = skeleton ?? preferredSkeleton(gpu);
+  if (chosen === 'any' || !vectors || (groups > 1 && !depthwise)) {
+    const units = taps * (cin / groups) * cout;
+    const { chunk, splits } = splitPixels(pixels, { units, wanted: INVOCATIONS, least: 64, weightBytes });
+    return finish(splits, (partial) => {
+      gpu.run('conv2d_backward_weight_any', {
+        params: {
+          ...window,
+          chunk,
+          splits,
+          group_cin: cin / groups,
+          group_cout: cout / groups,
+          cout,
+          x_pitch: x.pitch,
+          x_offset: x.offset,
+        },
+        buffers: { x: x.buffer, grad_y: gradient.buffer, grad_weight: partial.buffer },
+        grid: flatGrid(units * splits, 64),
+      });
+    });
+  }
+  const buffers = { x: x.buffer, grad_y: gradient.buffer };
+  const cout4 = cout / 4;
+  const view = { x_pitch4: x.pitch / 4, x_offset4: x.offset / 4 };
+  if (depthwise) {
+    const rows = batch * outH;
+    const { chunk, splits } = splitPixels(rows, { units: cout4, wanted: INVOCATIONS, least: 1, weightBytes });
+    const constants = {
+      ROWS: 4,
+      KERNEL_H: kernelH,
+      KERNEL_W: kernelW,
+      STRIDE_X: geometry.strideX,
+      DILATION_X: geometry.dilationX,
+    };
+    const { strideY: stride_y, padTop: pad_top, padLeft: pad_left, dilationY: dilation_y } = geometry;
+    return finish(splits, (partial) => {
+      gpu.run('conv2d_backward_weight_depthwise', {
+        params: { rows, chunk, splits, ...image, cout4, stride_y, pad_top, pad_left, dilation_y, ...view },
+        buffers: { ...buffers, grad_weight: partial.buffer },
+        constants,
+        grid: flatGrid(splits * cout4, 64),
+      });
+    });
+  }
+  const cin4 = cin / 4;
+  const dense = { ...window, cin4, cout4, ...view };
+  if (chosen === 'broadcast' && gpu.subgroupSize !== undefined && cout4 >= gpu.subgroupSize) {
+    const LANES = gpu.subgroupSize;
+    const ROWS = LANES <= 8 && cin4 >= 4 ? 4 : cin4 >= 2 ? 2 : 1;
+    const units = taps * Math.ceil(cin4 / ROWS) * Math.ceil(cout4 / LANES);
+    const { chunk, splits } = splitPixels(pixels, { units, wanted: SUBGROUPS, least: 16 * LANES, weightBytes });
+    return finish(splits, (partial) => {
+      gpu.run('conv2d_backward_weight_broadcast', {
+        params: { ...dense, chunk, splits },
+        buffers: { ...buffers, grad_weight: partial.buffer },
+        constants: { LANES, ROWS },
+        grid: flatGrid(units * splits, 1),
+      });
+    });
+  }
+  if (chosen === 'tiled') {
+    const BLOCK = cin4 >= 32 && cout4 >= 32 ? 2 : 1;
+    const units = taps * Math.ceil(cin4 / (16 * BLOCK)) * Math.ceil(cout4 / (16 * BLOCK));
+    const { chunk, splits } = splitPixels(pixels, { units, wanted: WORKGROUPS, least: 128, weightBytes });
+    return finish(splits, (partial) => {
+      gpu.run('conv2d_backward_weight_tiled', {
+        params: { ...dense, chunk, splits },
+        buffers: { ...buffers, grad_weight: partial.buffer },
+        constants: { BLOCK },
+        grid: flatGrid(units * splits, 1),
+      });
+    });
+  }
+  const COLS = cout4 % 4 === 0 ? 4 : cout4 % 2 === 0 ? 2 : 1;
+  const units = taps * cin4 * (cout4 / COLS);
+  const { chunk, splits } = splitPixels(pixels, { units, wanted: INVOCATIONS, least: 64, weightBytes });
+  return finish(splits, (partial) => {
+    gpu.run('conv2d_backward_weight_plain', {
+      params: { ...dense, chunk, splits },
+      buffers: { ...buffers, grad_weight: partial.buffer },
+      constants: { COLS },
+      grid: flatGrid(units * splits, 64),
+    });
+  });
+}
+
+/** Invocations, subgroups and workgroups that keep a device busy; more partial sums than that only cost memory. */
+const INVOCATIONS = 8192;
+const SUBGROUPS = 64;
+const WORKGROUPS = 512;
