@@ -39,12 +39,12 @@ export class ContextModule {
   forward(x: Tensor): Tensor {
     return scope(() => {
       const quarter = this.#channels / 4;
-      const whole = Tensor.empty(x.gpu, x.shape, { label: 'context' });
+      const whole = this.#three.training ? undefined : Tensor.empty(x.gpu, x.shape, { label: 'context' });
       const shared = this.#shared.forward(x, { slope: this.#slope });
       const inner = this.#sevenInner.forward(shared, { slope: this.#slope });
       // Each branch writes its channels of the whole; the final ReLU is the same for every element, so it is fused.
       const branch = (layer: ConvBn, input: Tensor, start: number, count: number) =>
-        layer.forward(input, { slope: 0, into: whole.channels(start, count) });
+        layer.forward(input, { slope: 0, ...(whole && { into: whole.channels(start, count) }) });
       return concat(
         [
           branch(this.#three, x, 0, 2 * quarter),

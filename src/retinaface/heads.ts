@@ -1,6 +1,7 @@
 import type { Parameter, ParameterList } from '../nn/parameter.js';
 import { concat } from '../ops/concat.js';
 import { conv2d } from '../ops/conv2d.js';
+import { reshape } from '../ops/reshape.js';
 import { slice } from '../ops/slice.js';
 import { keep, scope } from '../tensor/scope.js';
 import { imageShape } from '../tensor/shape.js';
@@ -45,6 +46,12 @@ class LevelHead {
 
   fold(): void {
     this.dispose();
+    const { weight, bias } = this.#join();
+    this.#fused = { weight: keep(weight), bias: keep(bias) };
+  }
+
+  /** The tasks' weights side by side: [1, 1, c, values of all tasks]. */
+  #join(): { readonly weight: Tensor; readonly bias: Tensor } {
     const weight = concat(
       this.#tasks.map((task) => task.weight.tensor),
       3,
@@ -53,20 +60,23 @@ class LevelHead {
       this.#tasks.map((task) => task.bias.tensor),
       0,
     );
-    this.#fused = { weight: keep(weight), bias: keep(bias) };
+    return { weight, bias };
   }
 
   /** Features [n, h, w, c] → for each task [n, h·w·anchors, values]. */
-  forward(features: Tensor): readonly Tensor[] {
-    const { weight, bias } = this.#fused!;
+  forward(features: Tensor, training: boolean): readonly Tensor[] {
     const [n, h, w] = imageShape('heads', features.shape);
-    using codes = conv2d(features, weight, { bias });
-    let start = 0;
-    return this.#tasks.map(({ values }) => {
-      const count = values * this.#anchors;
-      using part = slice(codes, { axis: 3, start, count });
-      start += count;
-      return part.view([n, h * w * this.#anchors, values]);
+    return scope(() => {
+      // In training the weights change with every step, and their gradients go through the join.
+      const { weight, bias } = training ? this.#join() : this.#fused!;
+      const codes = conv2d(features, weight, { bias });
+      let start = 0;
+      return this.#tasks.map(({ values }) => {
+        const count = values * this.#anchors;
+        const part = slice(codes, { axis: 3, start, count });
+        start += count;
+        return reshape(part, [n, h * w * this.#anchors, values]);
+      });
     });
   }
 
@@ -111,9 +121,10 @@ export class Heads {
     for (const level of this.#levels) level.fold();
   }
 
-  forward(features: readonly Tensor[]): HeadOutputs {
+  /** `training`: differentiably, by the parameters as they are now; else by those of the last `fold`. */
+  forward(features: readonly Tensor[], training = false): HeadOutputs {
     return scope(() => {
-      const parts = features.map((map, level) => this.#levels[level]!.forward(map));
+      const parts = features.map((map, level) => this.#levels[level]!.forward(map, training));
       const join = (task: number) =>
         concat(
           parts.map((part) => part[task]!),

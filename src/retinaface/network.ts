@@ -1,7 +1,9 @@
 import { decodeBoxes } from '../detect/boxes.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { ConvBn } from '../nn/conv_bn.js';
+import { constant, kaimingNormal, xavierUniform } from '../nn/initialise.js';
 import { ParameterList } from '../nn/parameter.js';
+import { CounterRandom } from '../tensor/random.js';
 import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Backbone } from './backbone.js';
@@ -37,6 +39,7 @@ export class Network {
   readonly #context: readonly ContextModule[];
   readonly #heads: Heads;
   readonly #cascade: Heads | undefined;
+  #training = false;
 
   constructor(gpu: Gpu, configuration: Configuration) {
     const { backbone, pyramid, channels, slope, levels, context, landmarks, cascade } = configuration;
@@ -72,6 +75,40 @@ export class Network {
     const heads = { levels: levels.length, channels, anchors: anchorsPerCell(configuration), landmarks };
     this.#heads = new Heads(parameters, { prefix: '', ...heads });
     this.#cascade = cascade ? new Heads(parameters, { prefix: 'cascade.', ...heads }) : undefined;
+  }
+
+  /**
+   * Draws all parameters anew, each from the seed and its place alone: convolutions of the backbone by Kaiming's rule,
+   * all others by Xavier's (report §3.5), batch norms as the identity, biases 0.
+   */
+  initialise(seed: number): void {
+    const backbone = kaimingNormal('out', this.configuration.backbone === 'resnet50' ? 0 : this.configuration.slope);
+    for (const [index, parameter] of [...this.parameters].entries()) {
+      const { name, shape } = parameter;
+      const convolution = shape.length === 4;
+      const one = name.endsWith('.running_var') || (name.endsWith('.weight') && !convolution);
+      const draw = convolution ? (name.startsWith('body.') ? backbone : xavierUniform) : constant(one ? 1 : 0);
+      parameter.write(draw(shape, new CounterRandom([seed, index])));
+    }
+    this.fold();
+  }
+
+  /** True while `forward` normalises by the batch and can be recorded; false, the default, for inference. */
+  get training(): boolean {
+    return this.#training;
+  }
+
+  /**
+   * Enters or leaves training. `frozenStatistics`: batch norms keep to their running statistics. Leaving folds the
+   * parameters, so that inference sees them as they are.
+   */
+  train(training: boolean, options: { readonly frozenStatistics?: boolean } = {}): void {
+    this.#training = training;
+    for (const layer of this.#layers) {
+      layer.training = training;
+      layer.frozenStatistics = options.frozenStatistics === true;
+    }
+    if (!training) this.fold();
   }
 
   /** Prepares inference after the parameters have changed: folds batch norms, joins the heads of each level. */
@@ -126,9 +163,9 @@ export class Network {
   }
 
   #outputs(features: readonly Tensor[], anchors: Tensor) {
-    const first = this.#heads.forward(features);
+    const first = this.#heads.forward(features, this.#training);
     if (!this.#cascade) return { first, second: undefined, refined: undefined };
     const refined = decodeBoxes(first.boxes, anchors, { variances: this.configuration.variances });
-    return { first, second: this.#cascade.forward(features), refined };
+    return { first, second: this.#cascade.forward(features, this.#training), refined };
   }
 }

@@ -2,19 +2,19 @@ import { anchorCount, anchorsFor } from '../detect/anchors.js';
 import { selectFaces } from '../detect/select.js';
 import { ArgumentError, DisposedError, WeightsError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
-import { letterbox, type Placement } from '../image/letterbox.js';
+import { letterbox, type Placement, type Size } from '../image/letterbox.js';
 import { checkPicture, type Picture } from '../image/picture.js';
 import { prepareImages } from '../ops/prepare_images.js';
 import { keep, scope } from '../tensor/scope.js';
 import { Tensor } from '../tensor/tensor.js';
-import { matchState } from '../weights/match.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { recogniseBackbone, recogniseConfiguration } from '../weights/recognise.js';
-import { hwioToOihw, oihwToHwio, type StateDict, type StateTensor } from '../weights/state.js';
+import type { StateDict } from '../weights/state.js';
 import { type Configuration, type ConfigurationName, configurations } from './config.js';
 import type { Face } from './face.js';
 import { Network } from './network.js';
+import { readNetworkState, writeNetworkState } from './network_state.js';
 
 /** Longest side, in pixels, up to which pictures are searched at their own size unless `size` says otherwise. */
 export const DEFAULT_MAX_SIDE = 2150;
@@ -30,10 +30,10 @@ export interface DetectOptions {
   /** At most so many candidates enter non-maximum suppression (the report's protocol: 5,000). Default 5,000. */
   readonly topK?: number;
   /**
-   * `'original'`: pixel for pixel. A number: scaled to fit a square of that many pixels. By default the picture's own
-   * size, scaled down to a long side of 2,150 pixels where it is larger.
+   * `'original'`: pixel for pixel. A number: scaled to fit a square of that many pixels; a width and a height: to fit
+   * those. By default the picture's own size, scaled down to a long side of 2,150 pixels where it is larger.
    */
-  readonly size?: 'original' | number;
+  readonly size?: 'original' | number | Size;
 }
 
 /** What `load` tells while it works. */
@@ -152,35 +152,38 @@ export class RetinaFace implements Disposable {
     }
     const network = new Network(this.gpu, configuration);
     try {
-      const expected = new Map([...network.parameters].map((p) => [p.name, oihwShape(p.shape)]));
-      matchState(tensors, expected, source);
-      const total = expected.size;
-      let done = 0;
-      for (const parameter of network.parameters) {
-        const { data, shape } = tensors.get(parameter.name)!;
-        parameter.write(shape.length === 4 ? oihwToHwio(data, shape).data : data);
-        options.onProgress?.({ stage: 'upload', fraction: 0.5 + (0.5 * ++done) / total });
-      }
-      network.fold();
+      writeNetworkState(network, tensors, source, {
+        onWritten: (done, total) => options.onProgress?.({ stage: 'upload', fraction: 0.5 + (0.5 * done) / total }),
+      });
     } catch (error) {
       network.dispose();
       throw error;
     }
-    this.#network?.dispose();
-    this.#network = network;
-    this.#rehearsed.clear();
-    this.#dropAnchors();
+    this.#use(network);
+  }
+
+  /**
+   * Makes the network of the configuration that was asked for with freshly drawn parameters, to be trained.
+   * @throws ArgumentError when no configuration was asked for.
+   */
+  initialise(seed: number): void {
+    this.#assertLive();
+    if (!this.#wanted) {
+      throw new ArgumentError({
+        operation: 'RetinaFace.initialise',
+        expected: 'a configuration',
+        got: 'a model that would recognise it from weights',
+        remedy: "Name one: new RetinaFace(device, 'context').",
+      });
+    }
+    const network = new Network(this.gpu, this.#wanted);
+    network.initialise(seed);
+    this.#use(network);
   }
 
   /** The parameters as they are on the device, under their names, in PyTorch's layout: what `writeSafetensors` takes. */
-  async state(): Promise<StateDict> {
-    const state = new Map<string, StateTensor>();
-    for (const parameter of this.network.parameters) {
-      const { name, shape } = parameter;
-      const data = await parameter.read();
-      state.set(name, shape.length === 4 ? hwioToOihw(data, shape) : { shape, data });
-    }
-    return state;
+  state(): Promise<StateDict> {
+    return readNetworkState(this.network);
   }
 
   /**
@@ -250,6 +253,14 @@ export class RetinaFace implements Disposable {
   ): Promise<Face[][]> {
     const network = this.network;
     const { configuration } = network;
+    if (network.training) {
+      throw new ArgumentError({
+        operation: 'detect',
+        expected: 'a network in inference',
+        got: 'one in training, whose batch norms would move',
+        remedy: 'Call `model.network.train(false)` first.',
+      });
+    }
     const { maxFaces = 750, topK = 5000, scoreThreshold = 0.5, nmsThreshold = 0.4 } = options;
     const { width, height } = canvas;
     const encode = (anchors: Tensor): Tensor<'f32'> =>
@@ -291,6 +302,13 @@ export class RetinaFace implements Disposable {
     });
   }
 
+  #use(network: Network): void {
+    this.#network?.dispose();
+    this.#network = network;
+    this.#rehearsed.clear();
+    this.#dropAnchors();
+  }
+
   #anchorsOf(width: number, height: number): Tensor<'f32'> {
     const key = `${width}×${height}`;
     let anchors = this.#anchors.get(key);
@@ -324,17 +342,9 @@ export class RetinaFace implements Disposable {
   }
 }
 
-/** Our `[kh, kw, cin, cout]` as PyTorch's `[cout, cin, kh, kw]`; vectors as they are. */
-function oihwShape(shape: readonly number[]): readonly number[] {
-  const [kh, kw, cin, cout] = shape;
-  return shape.length === 4 ? [cout!, cin!, kh!, kw!] : shape;
-}
-
-function canvasFor(
-  { width, height }: Picture,
-  size: DetectOptions['size'],
-): { readonly width: number; readonly height: number } {
+function canvasFor({ width, height }: Picture, size: DetectOptions['size']): Size {
   if (typeof size === 'number') return { width: size, height: size };
+  if (typeof size === 'object') return size;
   const scale = size === 'original' ? 1 : Math.min(1, DEFAULT_MAX_SIDE / Math.max(width, height));
   return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
 }
@@ -382,4 +392,8 @@ function checkOptions({
   check('topK', topK, Number.isInteger(topK) && topK >= 1, 'a whole number of at least 1');
   if (typeof size === 'number')
     check('size', size, Number.isInteger(size) && size >= 16, 'a whole number of at least 16');
+  if (typeof size === 'object') {
+    for (const side of [size.width, size.height])
+      check('size', side, Number.isInteger(side) && side >= 1, 'whole numbers of at least 1');
+  }
 }

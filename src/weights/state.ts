@@ -67,7 +67,7 @@ function permute(operation: string, data: Float32Array, shape: readonly number[]
 
 /**
  * The tensors that a network takes from a file: the prefix `module.`, which PyTorch's DataParallel leaves, is stripped, and
- * the step counters `num_batches_tracked` are left out, since a fixed momentum never reads them. Throws WeightsError where
+ * what training alone needs is left out: the step counters `num_batches_tracked` and a checkpoint's `optimizer.…`. Throws WeightsError where
  * two names become one.
  */
 export function withoutBookkeeping(tensors: StateDict, source: string): StateDict {
@@ -88,7 +88,11 @@ export function withoutBookkeeping(tensors: StateDict, source: string): StateDic
   return kept;
 }
 
-/** True for batch normalisation's step counters. */
+/** What the tensors of an optimiser are called in a checkpoint, before the name of their parameter. */
+export const OPTIMISER_PREFIX = 'optimizer.';
+
+/** True for what training alone needs: batch normalisation's step counters, the optimiser's momentum. */
 export function isBookkeeping(name: string): boolean {
+  if (name.startsWith(OPTIMISER_PREFIX)) return true;
   return name === 'num_batches_tracked' || name.endsWith('.num_batches_tracked');
 }

@@ -50,3 +50,35 @@ for (const plusOne of [false, true]) {
     }
   });
 }
+
+test('each image has its own codes, landmarks and, where given, anchors', async () => {
+  const [n, count] = [3, 4];
+  const whole = (length: number, step: number) => Array.from({ length }, (_, i) => ((i * step) % 17) - 8);
+  // Far apart, so that none is suppressed; of sizes that keep all sums exact.
+  const anchors = Array.from({ length: n * count }, (_, i) => [64 * i, -64 * i, 4, 8]).flat();
+  const codes = whole(n * count * 4, 5).map((code, i) => (i % 4 < 2 ? code / 4 : 0));
+  const points = whole(n * count * 10, 7);
+  const logits = Array.from({ length: n * count }, (_, i) => [0, 4 - (i % count) / 2]).flat();
+  for (const perImage of [false, true]) {
+    using output = selectFaces(
+      {
+        logits: Tensor.from(device, logits, [n, count, 2]),
+        boxes: Tensor.from(device, codes, [n, count, 4]),
+        landmarks: Tensor.from(device, points, [n, count, 10]),
+        anchors: perImage
+          ? Tensor.from(device, anchors, [n, count, 4])
+          : Tensor.from(device, anchors.slice(0, 4 * count), [count, 4]),
+      },
+      { scoreThreshold: 0.5, topK: 8, nmsThreshold: 0.4, plusOne: false, maxFaces: count, variances: [0.5, 1] },
+    );
+    const got = await output.read();
+    for (let i = 0; i < n * count; i++) {
+      const [cx, cy, w, h] = anchors.slice(4 * (perImage ? i : i % count)) as [number, number, number, number];
+      const move = (x: number, y: number): [number, number] => [cx + x * 0.5 * w, cy + y * 0.5 * h];
+      const [x, y] = move(codes[4 * i]!, codes[4 * i + 1]!);
+      const landmarks = [0, 1, 2, 3, 4].flatMap((p) => move(points[10 * i + 2 * p]!, points[10 * i + 2 * p + 1]!));
+      const at = Math.floor(i / count) * (1 + count * 15) + 1 + (i % count) * 15;
+      assert.deepEqual([...got.slice(at + 1, at + 15)], [x - w / 2, y - h / 2, x + w / 2, y + h / 2, ...landmarks]);
+    }
+  }
+});

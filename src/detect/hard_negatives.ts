@@ -1,0 +1,60 @@
+import { ArgumentError, ShapeError } from '../gpu/errors.js';
+import { contiguous } from '../ops/layout.js';
+import { scope } from '../tensor/scope.js';
+import { formatShape, sameShape } from '../tensor/shape.js';
+import { Tensor } from '../tensor/tensor.js';
+
+export interface HardNegativeOptions {
+  /** Negatives per positive, 0 or more: 3 in the report, 7 in the published code. */
+  readonly negativeRatio: number;
+  /** Negatives of an image without positives; a whole number. 0 leaves such images out, as the published code does. */
+  readonly minimumNegatives: number;
+}
+
+/** Throws an ArgumentError for a ratio or a minimum out of range. */
+export function checkHardNegativeOptions({ negativeRatio, minimumNegatives }: HardNegativeOptions): void {
+  const whole = Number.isInteger(minimumNegatives) && minimumNegatives >= 0 && minimumNegatives < 2 ** 32;
+  if (negativeRatio >= 0 && Number.isFinite(negativeRatio) && whole) return;
+  throw new ArgumentError({
+    operation: 'selectHardNegatives',
+    expected: 'a ratio of 0 or more and a whole minimum of 0 or more',
+    got: `${negativeRatio} and ${minimumNegatives}`,
+    remedy: 'The report takes 3 negatives per positive.',
+  });
+}
+
+/**
+ * Online hard example mining (report §3.5): of each image the positives and, among the candidates, the
+ * ⌊ratio·positives⌋ of the greatest loss, ties by the lower index, all where there are fewer. Exact, all on the GPU.
+ * `losses` [n, A] of 0 or more, `labels` [n, A]: 1 positive, 0 candidate, anything else neither; → [n, A], 1 or 0.
+ * @throws ShapeError for other shapes; ArgumentError for options out of range.
+ */
+export function selectHardNegatives(
+  losses: Tensor,
+  labels: Tensor<'u32'>,
+  options: HardNegativeOptions,
+): Tensor<'f32'> {
+  const [images = 0, anchors = 0] = losses.shape;
+  if (losses.shape.length !== 2 || !sameShape(losses.shape, labels.shape)) {
+    throw new ShapeError({
+      operation: 'selectHardNegatives',
+      expected: 'losses [n, A] and labels [n, A]',
+      got: `${formatShape(losses.shape)} and ${formatShape(labels.shape)}`,
+      remedy: 'Pass one loss and one label per anchor of each image.',
+    });
+  }
+  checkHardNegativeOptions(options);
+  return scope(() => {
+    const selected = Tensor.empty(losses.gpu, losses.shape, { label: 'selected anchors' });
+    losses.gpu.run('hard_negatives', {
+      params: { anchors, ratio: options.negativeRatio, minimum: options.minimumNegatives },
+      buffers: {
+        losses: contiguous(losses).buffer,
+        labels: contiguous(labels).buffer,
+        selected: selected.buffer,
+      },
+      grid: [anchors === 0 ? 0 : images, 1, 1],
+    });
+    return selected;
+  });
+}
