@@ -1,7 +1,8 @@
 import type { Face } from '../retinaface/face.js';
 import { checkPicture, type Picture } from './picture.js';
 
-type Colour = readonly [red: number, green: number, blue: number];
+/** 0 to 255 each. */
+export type Colour = readonly [red: number, green: number, blue: number];
 
 const BOX: Colour = [64, 220, 96];
 const LABEL: Colour = [12, 40, 18];
@@ -48,7 +49,8 @@ export function drawFaces(picture: Picture, faces: readonly Face[]): Picture {
   return canvas;
 }
 
-function fill(canvas: Picture, x1: number, y1: number, x2: number, y2: number, colour: Colour): void {
+/** Fills a rectangle of the canvas, edges rounded to pixels; what lies outside is left out. */
+export function fill(canvas: Picture, x1: number, y1: number, x2: number, y2: number, colour: Colour): void {
   const [left, right] = [Math.max(0, Math.round(x1)), Math.min(canvas.width, Math.round(x2))];
   const [top, bottom] = [Math.max(0, Math.round(y1)), Math.min(canvas.height, Math.round(y2))];
   for (let y = top; y < bottom; y++) {
@@ -56,7 +58,8 @@ function fill(canvas: Picture, x1: number, y1: number, x2: number, y2: number, c
   }
 }
 
-function blend(canvas: Picture, x: number, y: number, colour: Colour, share: number): void {
+/** Mixes `share` (0 to 1) of a colour into the pixel at whole x, y inside the canvas. */
+export function blend(canvas: Picture, x: number, y: number, colour: Colour, share: number): void {
   const at = 4 * (y * canvas.width + x);
   for (let c = 0; c < 3; c++) {
     canvas.data[at + c] = Math.round(canvas.data[at + c]! * (1 - share) + colour[c]! * share);

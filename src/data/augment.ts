@@ -1,0 +1,261 @@
+import { ArgumentError, LimitError } from '../gpu/errors.js';
+import { Gpu } from '../gpu/gpu.js';
+import { flatGrid } from '../gpu/grid.js';
+import type { Size } from '../image/letterbox.js';
+import type { Picture } from '../image/picture.js';
+import { Tensor } from '../tensor/tensor.js';
+import type { Random } from './random.js';
+import type { Face } from './sample.js';
+
+/** A rectangle of a picture, in its pixels; it may reach beyond the picture. */
+export interface Crop {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** What is done to the colours, in this order: brightness, contrast (first), saturation, hue, contrast (last). */
+export interface ColourChange {
+  /** Added to red, green and blue, of 255. 0 changes nothing. */
+  readonly brightness: number;
+  /** Red, green and blue are multiplied by this. 1 changes nothing. */
+  readonly contrast: number;
+  /** The saturation (HSV) is multiplied by this. 1 changes nothing, 0 is grey. */
+  readonly saturation: number;
+  /** Added to the hue, in degrees of 360. */
+  readonly hue: number;
+  /** Contrast comes before saturation and hue, or after them. */
+  readonly order: 'contrast-first' | 'contrast-last';
+}
+
+/** What is done to a picture on its way into the network. */
+export interface AugmentPlan {
+  /** The part that fills the output. */
+  readonly crop: Crop;
+  /** Mirrored left to right. */
+  readonly flip: boolean;
+  readonly colour: ColourChange;
+}
+
+/** What augmentations are drawn from: crops as in the report, colours as in the published code. */
+export interface AugmentOptions {
+  /** Edges of the square crop, relative to the short side; over 1 the picture shrinks on a padded ground. */
+  readonly scales?: readonly number[];
+  /** Crops are drawn again, so many times, until a face stays. Default 50; then the whole short side is taken. */
+  readonly attempts?: number;
+  /** Probability of a flip. Default 0.5. */
+  readonly flip?: number;
+  /** Probability of each change of colour. Default 0.5. */
+  readonly colour?: number;
+  /** Greatest change of brightness, of 255. Default 32. */
+  readonly brightness?: number;
+  /** Contrast and saturation are drawn from this range. Default 0.5 to 1.5. */
+  readonly contrast?: readonly [number, number];
+  readonly saturation?: readonly [number, number];
+  /** Greatest turn of the hue, in degrees of 360. Default 36: 18 of 180. */
+  readonly hue?: number;
+}
+
+/** Edges of crops relative to the short side, as in the report. */
+export const CROP_SCALES: readonly number[] = [0.3, 0.45, 0.6, 0.8, 1];
+
+const SAME_COLOUR: ColourChange = { brightness: 0, contrast: 1, saturation: 1, hue: 0, order: 'contrast-first' };
+
+/** Which landmark a mirror turns into each: the other eye, the nose, the other corner of the mouth. */
+const MIRRORED = [1, 0, 2, 4, 3] as const;
+
+/**
+ * Draws what is done to a picture in this epoch: a square crop in which at least one face has its centre, a flip, and
+ * changes of colour. The number of draws depends on the picture and its faces alone.
+ * @throws ArgumentError for scales that are no positive numbers.
+ */
+export function drawAugmentation(
+  random: Random,
+  { width, height }: Size,
+  faces: readonly Face[],
+  options: AugmentOptions = {},
+): AugmentPlan {
+  const { scales = CROP_SCALES, attempts = 50, flip = 0.5, colour = 0.5, brightness = 32, hue = 36 } = options;
+  const { contrast = [0.5, 1.5], saturation = [0.5, 1.5] } = options;
+  if (scales.length === 0 || !scales.every((scale) => scale > 0 && Number.isFinite(scale))) {
+    throw new ArgumentError({
+      operation: 'drawAugmentation',
+      expected: 'scales above 0',
+      got: scales.length === 0 ? 'none' : scales.join(', '),
+      remedy: 'Pass edges of crops relative to the short side.',
+    });
+  }
+  const short = Math.min(width, height);
+  const square = (edge: number): Crop => ({
+    x: random.next() * (width - edge),
+    y: random.next() * (height - edge),
+    width: edge,
+    height: edge,
+  });
+  let crop = square(short * random.pick(scales));
+  for (let attempt = 1; faces.length > 0 && !faces.some((face) => centreInside(face, crop)); attempt++) {
+    if (attempt >= attempts) {
+      crop = square(short);
+      break;
+    }
+    crop = square(short * random.pick(scales));
+  }
+  const mirrored = random.chance(flip);
+  // Each change takes its draws whether it happens or not: none depends on the others.
+  const change = (low: number, high: number, none: number): number => {
+    const happens = random.chance(colour);
+    const value = random.between(low, high);
+    return happens ? value : none;
+  };
+  return {
+    crop,
+    flip: mirrored,
+    colour: {
+      brightness: change(-brightness, brightness, 0),
+      contrast: change(contrast[0], contrast[1], 1),
+      saturation: change(saturation[0], saturation[1], 1),
+      hue: change(-hue, hue, 0),
+      order: random.chance(0.5) ? 'contrast-first' : 'contrast-last',
+    },
+  };
+}
+
+/**
+ * The plan that changes nothing: the whole picture, as large as fits at the top left of a square, or stretched over it.
+ */
+export function plainPlan({ width, height }: Size, fit: 'letterbox' | 'stretch' = 'letterbox'): AugmentPlan {
+  const longer = Math.max(width, height);
+  const crop = fit === 'stretch' ? { x: 0, y: 0, width, height } : { x: 0, y: 0, width: longer, height: longer };
+  return { crop, flip: false, colour: SAME_COLOUR };
+}
+
+function centreInside({ box: [x1, y1, x2, y2] }: Face, { x, y, width, height }: Crop): boolean {
+  const [centreX, centreY] = [(x1 + x2) / 2, (y1 + y2) / 2];
+  return centreX > x && centreX < x + width && centreY > y && centreY < y + height;
+}
+
+/**
+ * The faces that stay, in pixels of an output of `size`: those whose centre is inside the crop, boxes clipped to it,
+ * without landmarks where one of the five is outside; a flip swaps the left and the right ones.
+ */
+export function augmentFaces({ crop, flip }: AugmentPlan, faces: readonly Face[], size: number): Face[] {
+  const [scaleX, scaleY] = [size / crop.width, size / crop.height];
+  const toX = (x: number): number => (flip ? size - (x - crop.x) * scaleX : (x - crop.x) * scaleX);
+  const toY = (y: number): number => (y - crop.y) * scaleY;
+  const clip = (value: number): number => Math.min(size, Math.max(0, value));
+  return faces
+    .filter((face) => centreInside(face, crop))
+    .map(({ box: [x1, y1, x2, y2], landmarks }) => {
+      const [left, right] = flip ? [toX(x2), toX(x1)] : [toX(x1), toX(x2)];
+      const box = [clip(left), clip(toY(y1)), clip(right), clip(toY(y2))] as const;
+      if (!landmarks) return { box };
+      const moved: number[] = [];
+      for (let i = 0; i < 5; i++) {
+        const from = flip ? MIRRORED[i]! : i;
+        moved.push(toX(landmarks[2 * from]!), toY(landmarks[2 * from + 1]!));
+      }
+      return moved.every((value) => value >= 0 && value <= size) ? { box, landmarks: moved } : { box };
+    });
+}
+
+/** How pixels become network input. */
+export interface AugmentBatchOptions {
+  /** Edge of the square output, in pixels. */
+  readonly size: number;
+  readonly order: 'rgb' | 'bgr';
+  /** Per channel of the output, in its order, in units of 0 to 255. */
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/** At most so many samples a side of an output pixel: crops that shrink by more are sampled sparsely. */
+const MAX_TAPS = 16;
+
+/**
+ * Pictures as network input [n, size, size, 4] by their plans, one dispatch a picture: cropped, resized (bilinear with
+ * half-pixel centres; where it shrinks, the mean of as many bilinear samples as source pixels), mirrored, coloured, and
+ * (value − mean) / std. What lies outside a picture and the fourth channel are 0. Plans are to be those of
+ * `drawAugmentation` or `plainPlan`.
+ * @throws ArgumentError for data or plans that do not fit; LimitError for a picture over the binding limit.
+ */
+export function augmentBatch(
+  device: GPUDevice | Gpu,
+  pictures: readonly Picture[],
+  plans: readonly AugmentPlan[],
+  { size, order, mean, std }: AugmentBatchOptions,
+): Tensor<'f32'> {
+  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  check(gpu, pictures, plans, size);
+  const output = Tensor.empty(gpu, [pictures.length, size, size, 4], { label: 'network input' });
+  pictures.forEach((picture, image) => {
+    const { crop, flip, colour } = plans[image]!;
+    const source = Tensor.empty(gpu, [picture.height, picture.width], { dtype: 'u32', label: 'picture' });
+    gpu.upload(source.buffer, picture.data as Uint8Array<ArrayBuffer>);
+    gpu.run('augment_image', {
+      params: {
+        source_width: picture.width,
+        source_height: picture.height,
+        size,
+        image,
+        crop_x: crop.x,
+        crop_y: crop.y,
+        step_x: crop.width / size,
+        step_y: crop.height / size,
+        taps_x: taps(crop.width / size),
+        taps_y: taps(crop.height / size),
+        flip: flip ? 1 : 0,
+        bgr: order === 'bgr' ? 1 : 0,
+        brightness: colour.brightness,
+        contrast_before: colour.order === 'contrast-first' ? colour.contrast : 1,
+        contrast_after: colour.order === 'contrast-last' ? colour.contrast : 1,
+        saturation: colour.saturation,
+        hue: colour.hue / 60,
+        mean0: mean[0],
+        mean1: mean[1],
+        mean2: mean[2],
+        std0: std[0],
+        std1: std[1],
+        std2: std[2],
+      },
+      buffers: { picture: source.buffer, y: output.buffer },
+      grid: flatGrid(size * size, 64),
+    });
+    source.dispose();
+  });
+  return output;
+}
+
+/** Samples along one side of an output pixel that covers `step` source pixels. */
+export function taps(step: number): number {
+  return Math.min(MAX_TAPS, Math.max(1, Math.ceil(step - 1e-6)));
+}
+
+function check(gpu: Gpu, pictures: readonly Picture[], plans: readonly AugmentPlan[], size: number): void {
+  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+  const fail = (expected: string, got: string, remedy: string): ArgumentError =>
+    new ArgumentError({ operation: 'augmentBatch', expected, got, remedy });
+  if (plans.length !== pictures.length || !Number.isInteger(size) || size < 1) {
+    const got = `${plans.length} plans for ${pictures.length} pictures, size ${size}`;
+    throw fail('a plan for each picture and a whole size', got, 'Draw one plan for each picture.');
+  }
+  pictures.forEach((picture, i) => {
+    const bytes = picture.width * picture.height * 4;
+    const { x, y, width, height } = plans[i]!.crop;
+    if (bytes === 0 || picture.data.length !== bytes) {
+      const expected = `RGBA data of ${picture.width}×${picture.height} pixels`;
+      throw fail(expected, `${picture.data.length} bytes`, 'Pass four bytes a pixel.');
+    }
+    if (![x, y].every(Number.isFinite) || !(width > 0 && height > 0 && Number.isFinite(width + height))) {
+      throw fail('a crop of some size', `${x}, ${y}, ${width}×${height}`, 'Draw plans with `drawAugmentation`.');
+    }
+    if (bytes > limit) {
+      throw new LimitError({
+        operation: 'augmentBatch',
+        expected: `at most ${limit} bytes a picture on this device`,
+        got: `${bytes}`,
+        remedy: 'Shrink the picture first.',
+      });
+    }
+  });
+}

@@ -1,0 +1,47 @@
+import { Gpu } from '../gpu/gpu.js';
+import { Tensor } from '../tensor/tensor.js';
+import type { Face } from './sample.js';
+
+/** The faces of a batch, as the loss takes them; lists are padded with zeros to the longest of the batch, F ≥ 1. */
+export interface FaceTargets extends Disposable {
+  /** [n, F, 4]: x1, y1, x2, y2 in pixels of the network's input. */
+  readonly boxes: Tensor<'f32'>;
+  /** [n, F, 10]: x, y of left eye, right eye, nose, left and right mouth corner; zeros where not annotated. */
+  readonly landmarks: Tensor<'f32'>;
+  /** [n, F]: 1 where a face has landmarks, else 0. */
+  readonly annotated: Tensor<'f32'>;
+  /** [n]: how many faces each picture has. */
+  readonly counts: Tensor<'u32'>;
+}
+
+/** Uploads the faces of a batch, one list a picture; the caller disposes of the result. */
+export function faceTargets(device: GPUDevice | Gpu, faces: readonly (readonly Face[])[]): FaceTargets {
+  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const n = faces.length;
+  const most = Math.max(1, ...faces.map(({ length }) => length));
+  const boxes = new Float32Array(n * most * 4);
+  const landmarks = new Float32Array(n * most * 10);
+  const annotated = new Float32Array(n * most);
+  for (const [i, list] of faces.entries()) {
+    for (const [k, face] of list.entries()) {
+      const at = i * most + k;
+      boxes.set(face.box, 4 * at);
+      if (!face.landmarks) continue;
+      landmarks.set(face.landmarks, 10 * at);
+      annotated[at] = 1;
+    }
+  }
+  const counts = Uint32Array.from(faces, ({ length }) => length);
+  const tensors = {
+    boxes: Tensor.from(gpu, boxes, [n, most, 4], 'boxes of faces'),
+    landmarks: Tensor.from(gpu, landmarks, [n, most, 10], 'landmarks of faces'),
+    annotated: Tensor.from(gpu, annotated, [n, most], 'annotated faces'),
+    counts: Tensor.from(gpu, counts, [n], 'numbers of faces'),
+  };
+  return {
+    ...tensors,
+    [Symbol.dispose]() {
+      for (const tensor of Object.values(tensors)) tensor.dispose();
+    },
+  };
+}
