@@ -1,0 +1,60 @@
+import { WeightsError } from '../gpu/errors.js';
+import { readNetworkState, writeNetworkState } from '../retinaface/network_state.js';
+import { readSafetensors, writeSafetensors } from '../weights/safetensors.js';
+import { OPTIMISER_PREFIX, type StateDict, type StateTensor } from '../weights/state.js';
+import type { Trainer } from './trainer.js';
+
+/** Where a run stands between two steps, and what it must not change when it goes on. */
+export interface Position {
+  /** Steps done since the beginning. */
+  readonly step: number;
+  /** The epoch of the next step, from 0, and the steps of it that are done. */
+  readonly epoch: number;
+  readonly stepInEpoch: number;
+  /** The best average precision so far, and the epoch after which it was measured. */
+  readonly best?: { readonly score: number; readonly epoch: number };
+  /** What the run was started with, as text: another text is another run. */
+  readonly run: string;
+}
+
+const KEY = 'retinaface.training';
+
+/**
+ * One safetensors file with all that a run needs to go on bit for bit: parameters and running statistics (under their
+ * names, so that the file is also a weights file), the momentum of each parameter (`optimizer.…`), and the position.
+ */
+export async function encodeCheckpoint(trainer: Trainer, position: Position): Promise<Uint8Array> {
+  const [parameters, momentum] = await Promise.all([readNetworkState(trainer.network), trainer.optimiser.state()]);
+  const tensors = new Map<string, StateTensor>(parameters);
+  for (const [name, tensor] of momentum) tensors.set(OPTIMISER_PREFIX + name, tensor);
+  const { name } = trainer.network.configuration;
+  return writeSafetensors(tensors, { [KEY]: JSON.stringify(position), configuration: name });
+}
+
+/**
+ * Puts a checkpoint back into a trainer of the same configuration; answers where the run stood.
+ * @throws WeightsError for a file that is damaged, of another network or no checkpoint; nothing has changed then.
+ */
+export function restoreCheckpoint(trainer: Trainer, bytes: Uint8Array, source: string): Position {
+  const { tensors, metadata } = readSafetensors(bytes, source);
+  const text = metadata[KEY];
+  if (text === undefined) {
+    throw new WeightsError({
+      operation: `resume from ${source}`,
+      expected: 'a checkpoint of a training',
+      got: 'weights alone',
+      remedy: 'Start a new run from them with `--init`, in another folder.',
+    });
+  }
+  const parameters: StateDict = new Map([...tensors].filter(([name]) => !name.startsWith(OPTIMISER_PREFIX)));
+  const momentum: StateDict = new Map(
+    [...tensors]
+      .filter(([name]) => name.startsWith(OPTIMISER_PREFIX))
+      .map(([name, tensor]) => [name.slice(OPTIMISER_PREFIX.length), tensor]),
+  );
+  const position = JSON.parse(text) as Position;
+  writeNetworkState(trainer.network, parameters, source);
+  trainer.optimiser.load(momentum);
+  trainer.resume();
+  return position;
+}

@@ -1,0 +1,171 @@
+import { Tape } from '../autograd/tape.js';
+import { anchorsFor } from '../detect/anchors.js';
+import type { FaceTargets } from '../detect/match.js';
+import { add } from '../ops/add.js';
+import { concat } from '../ops/concat.js';
+import { reshape } from '../ops/reshape.js';
+import {
+  type LossOptions,
+  multiboxLoss,
+  PUBLISHED_LOSS,
+  REPORT_CASCADE_LOSS,
+  REPORT_LOSS,
+} from '../retinaface/loss.js';
+import type { Configuration } from '../retinaface/config.js';
+import type { Network } from '../retinaface/network.js';
+import { keep, scope } from '../tensor/scope.js';
+import { Tensor } from '../tensor/tensor.js';
+import { Sgd, type SgdOptions, type SgdParameter } from './sgd.js';
+
+/** Normalised pictures [n, h, w, 4] and the faces on them, in pixels of that size. */
+export interface TrainingBatch {
+  readonly x: Tensor;
+  readonly targets: FaceTargets;
+}
+
+/** Frees a batch. */
+export function freeBatch({ x, targets: { boxes, landmarks, annotated, counts } }: TrainingBatch): void {
+  for (const tensor of [x, boxes, landmarks, annotated, counts]) tensor.dispose();
+}
+
+export interface TrainerOptions extends SgdOptions {
+  /** How the heads are matched and weighed; by default the family's own. */
+  readonly loss?: LossOptions;
+  /** The same for the cascade's second heads. */
+  readonly cascadeLoss?: LossOptions;
+  /** Batch norms keep to their running statistics. */
+  readonly frozenStatistics?: boolean;
+  /** Times the learning rate, for the convolutions that place the taps of deformable ones; 0.1 by default. */
+  readonly offsetRate?: number;
+}
+
+/** The losses of one part of a step, each a mean over its pictures; of both heads where there is a cascade. */
+export interface Losses {
+  readonly class: number;
+  readonly box: number;
+  readonly landmark: number;
+  readonly total: number;
+}
+
+/** What the trainer reads of `losses`, in this order. */
+const LOSSES = 4;
+
+/** The loss of a configuration's family: the published checkpoints' or the report's. */
+export function defaultLoss({ pyramid }: Configuration): LossOptions {
+  return pyramid === 'published' ? PUBLISHED_LOSS : REPORT_LOSS;
+}
+
+/**
+ * Forward, loss, backward and update of one network. Everything is encoded for the device and nothing read from it; the
+ * losses come back as a tensor, to be read when it suits the caller.
+ *
+ * ```ts
+ * using trainer = new Trainer(model.network);
+ * const losses = trainer.accumulate({ x, targets });
+ * trainer.step(0.001);
+ * console.log(await trainer.read(losses));
+ * ```
+ */
+export class Trainer implements Disposable {
+  readonly network: Network;
+  readonly optimiser: Sgd;
+  readonly #loss: LossOptions;
+  readonly #cascadeLoss: LossOptions;
+  readonly #frozenStatistics: boolean;
+  readonly #tape: Tape;
+  readonly #anchors = new Map<string, Tensor<'f32'>>();
+
+  /** Takes the parameters that are not frozen at this time. */
+  constructor(network: Network, options: TrainerOptions = {}) {
+    const { loss, cascadeLoss, frozenStatistics = false, offsetRate = 0.1, ...sgd } = options;
+    const { gpu } = network.parameters;
+    this.network = network;
+    this.#loss = loss ?? defaultLoss(network.configuration);
+    this.#cascadeLoss = cascadeLoss ?? REPORT_CASCADE_LOSS;
+    this.#frozenStatistics = frozenStatistics;
+    const parameters: SgdParameter[] = [...network.parameters.learning()].map(({ name, tensor }) => ({
+      name,
+      value: tensor,
+      ...(name.includes('.offset.') ? { rateMultiplier: offsetRate } : {}),
+    }));
+    this.optimiser = new Sgd(gpu, parameters, sgd);
+    this.#tape = new Tape(gpu);
+    for (const { value } of parameters) this.#tape.watch(value);
+    this.resume();
+  }
+
+  /** Back into training after inference has been asked of the network. */
+  resume(): void {
+    this.network.train(true, { frozenStatistics: this.#frozenStatistics });
+  }
+
+  /**
+   * Adds the gradients of one part of a step, times `share` (1 / parts). Answers [4]: class, box, landmark and total loss,
+   * owned by the caller.
+   */
+  accumulate(batch: TrainingBatch, share = 1): Tensor {
+    const [, height = 0, width = 0] = batch.x.shape;
+    const anchors = this.#anchorsOf(width, height);
+    return scope(() => {
+      const { total, parts } = this.#tape.record(() => scope(() => this.#losses(batch, anchors)));
+      this.#tape.backward(total);
+      this.optimiser.accumulate(({ value }) => this.#tape.gradient(value), share);
+      return concat([parts, reshape(total, [1])], 0);
+    });
+  }
+
+  /** The gradient of a parameter in the last part of a step: the trainer's own, valid until the next part. */
+  gradient(parameter: Tensor): Tensor | undefined {
+    return this.#tape.gradient(parameter);
+  }
+
+  /** Updates the parameters with what was accumulated. */
+  step(learningRate: number): void {
+    this.optimiser.step(learningRate);
+  }
+
+  /** Reads the mean of the losses of a step's parts, and frees them. */
+  async read(...losses: readonly Tensor[]): Promise<Losses> {
+    const values = await Promise.all(losses.map((tensor) => tensor.read()));
+    for (const tensor of losses) tensor.dispose();
+    const mean = Array.from(
+      { length: LOSSES },
+      (_, i) => values.reduce((sum, part) => sum + part[i]!, 0) / values.length,
+    );
+    const [classLoss = NaN, box = NaN, landmark = NaN, total = NaN] = mean;
+    return { class: classLoss, box, landmark, total };
+  }
+
+  /** Frees the optimiser and leaves the network in inference; the network lives on. */
+  dispose(): void {
+    this.#tape.dispose();
+    this.optimiser.dispose();
+    for (const anchors of this.#anchors.values()) anchors.dispose();
+    this.#anchors.clear();
+    this.network.train(false);
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  #losses({ x, targets }: TrainingBatch, anchors: Tensor): { readonly total: Tensor; readonly parts: Tensor } {
+    const { variances } = this.network.configuration;
+    const { first, second, refined } = this.network.forward(x, anchors);
+    const own = multiboxLoss(first, anchors, targets, { ...this.#loss, variances });
+    if (!second || !refined) return { total: own.total, parts: own.parts };
+    const cascade = multiboxLoss(second, refined, targets, { ...this.#cascadeLoss, variances });
+    return { total: add(own.total, cascade.total), parts: add(own.parts, cascade.parts) };
+  }
+
+  #anchorsOf(width: number, height: number): Tensor<'f32'> {
+    const key = `${width}×${height}`;
+    let anchors = this.#anchors.get(key);
+    if (!anchors) {
+      const values = anchorsFor(this.network.configuration.levels, width, height);
+      anchors = keep(Tensor.from(this.network.parameters.gpu, values, [values.length / 4, 4], `anchors of ${key}`));
+      this.#anchors.set(key, anchors);
+    }
+    return anchors;
+  }
+}

@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { formatJsonLines } from '../../src/data/labels.js';
+import { syntheticScene } from '../../src/data/synthetic.js';
+import { encodePng } from '../../src/node/codecs.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'retinaface-train-'));
+after(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const command = ['--import', 'tsx', 'src/cli/main.ts', 'train', '--config', 'published-mobilenet0.25'];
+const small = ['--size', '64', '--batch', '2', '--epochs', '3', '--schedule', 'constant:0.001', '--evaluation', '2'];
+const scenes = [...command, ...small, '--synthetic', '8', '--save-every', '1'];
+
+const run = (args: readonly string[]) => spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
+
+const TIMES = ['imagesPerSecond', 'seconds'];
+
+/** Steps of a run's log, each as its numbers but for the speed. */
+const logOf = (workdir: string) =>
+  readFileSync(join(workdir, 'log.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const entry = JSON.parse(line) as Record<string, number>;
+      return Object.fromEntries(Object.entries(entry).filter(([key]) => !TIMES.includes(key)));
+    });
+
+test('a run that was killed goes on by the same command, bit for bit', async () => {
+  const [whole, killed] = [join(folder, 'whole'), join(folder, 'killed')];
+  const first = run([...scenes, '--workdir', whole]);
+  assert.equal(first.status, 0, first.stderr);
+  const child = spawn(process.execPath, [...scenes, '--workdir', killed], { cwd: root, stdio: 'ignore' });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  while (!existsSync(join(killed, 'last.safetensors'))) await sleep(5);
+  child.kill('SIGKILL');
+  await ended;
+  const second = run([...scenes, '--workdir', killed]);
+  assert.equal(second.status, 0, second.stderr);
+  assert.match(second.stderr, /going on after step/);
+  const bytes = (workdir: string) => readFileSync(join(workdir, 'last.safetensors'));
+  // The header names no folder and no time: files of equal runs are equal.
+  assert.ok(bytes(whole).equals(bytes(killed)));
+  assert.deepEqual(logOf(whole), logOf(killed));
+  assert.equal(logOf(whole).filter((entry) => 'total' in entry).length, 12);
+  for (const name of ['best.safetensors', 'events.tfevents', 'curves.png'])
+    assert.ok(existsSync(join(whole, name)), name);
+});
+
+test('another command in the same folder is refused, and harms nothing', () => {
+  const workdir = join(folder, 'whole');
+  const before = readFileSync(join(workdir, 'last.safetensors'));
+  const other = run([...scenes, '--workdir', workdir, '--seed', '2']);
+  assert.equal(other.status, 2);
+  assert.match(other.stderr, /same command/);
+  assert.ok(readFileSync(join(workdir, 'last.safetensors')).equals(before));
+});
+
+test('Ctrl-C saves and ends', async () => {
+  const workdir = join(folder, 'interrupted');
+  const child = spawn(process.execPath, [...scenes, '--workdir', workdir, '--epochs', '1000'], {
+    cwd: root,
+    stdio: 'ignore',
+  });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  while (!existsSync(join(workdir, 'last.safetensors'))) await sleep(20);
+  child.kill('SIGINT');
+  assert.equal(await ended, 0);
+  assert.ok(existsSync(join(workdir, 'last.safetensors')));
+});
+
+test("one's own pictures with JSON lines are learnt from; one that cannot be read is named and skipped", () => {
+  const pictures = join(folder, 'pictures');
+  mkdirSync(pictures);
+  const samples = Array.from({ length: 6 }, (_, i) => {
+    const { picture, faces } = syntheticScene(3, i, { size: 96 });
+    writeFileSync(join(pictures, `${i}.png`), i === 2 ? 'no picture' : encodePng(picture));
+    return { name: `${i}.png`, faces };
+  });
+  const labels = join(folder, 'labels.jsonl');
+  writeFileSync(labels, formatJsonLines(samples));
+  const own = [...command, ...small, '--images', pictures, '--labels', labels, '--holdout', '2', '--epochs', '1'];
+  const { status, stderr } = run([...own, '--workdir', join(folder, 'own')]);
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /skipped 2\.png/);
+  assert.match(stderr, /average precision [\d.]+ on 2 pictures kept out/);
+});
+
+test('a dry run says what a training takes, and writes nothing', () => {
+  const workdir = join(folder, 'dry');
+  const { status, stdout } = run([...scenes, '--workdir', workdir, '--dry-run']);
+  assert.equal(status, 0);
+  assert.match(stdout, /parameters +426,608/);
+  assert.match(stdout, /device memory +\d+ MiB/);
+  assert.ok(!existsSync(workdir));
+});
+
+test('wrong options are named', () => {
+  const without = run([...command, '--workdir', join(folder, 'none')]);
+  assert.equal(without.status, 2);
+  assert.match(without.stderr, /one of --data DIR, --images DIR with --labels FILE, --synthetic N/);
+  const schedule = run([...scenes, '--workdir', join(folder, 'none'), '--schedule', 'fast']);
+  assert.equal(schedule.status, 2);
+  const loss = run([...scenes, '--workdir', join(folder, 'none'), '--loss', 'mine']);
+  assert.match(loss.stderr, /one of report, report-strict, paper, published/);
+  assert.ok(!existsSync(join(folder, 'none')));
+});
