@@ -1,9 +1,25 @@
 // All that the library offers, on any platform. The Node and the browser entries add how to open a device and pictures.
+export { checkFinite } from './autograd/check_finite.js';
 export { Tape } from './autograd/tape.js';
 export { anchorsFor, type AnchorLevel } from './detect/anchors.js';
+export {
+  augmentBatch,
+  augmentFaces,
+  type AugmentOptions,
+  type AugmentPlan,
+  drawAugmentation,
+  plainPlan,
+} from './data/augment.js';
+export { faceTargets } from './data/batch.js';
+export { formatJsonLines, parseJsonLines, parseRetinaFaceLabels, parseWiderBoxes } from './data/labels.js';
+export { randomOf } from './data/random.js';
+export type { Face as LabelledFace, PictureSource, Sample } from './data/sample.js';
+export { type SyntheticOptions, syntheticScene, syntheticSource } from './data/synthetic.js';
 export { iouMatrix } from './detect/iou_matrix.js';
+export { type FaceTargets, matchAnchors, type Matches, type MatchOptions } from './detect/match.js';
 export { nms } from './detect/nms.js';
 export { topK } from './detect/top_k.js';
+export * from './evaluate/index.js';
 export type { MemoryReport } from './gpu/buffers.js';
 export type { DeviceOptions } from './gpu/device.js';
 export * from './gpu/errors.js';
@@ -14,9 +30,22 @@ export type { Picture } from './image/picture.js';
 export * as ops from './ops/index.js';
 export { type Configuration, type ConfigurationName, configurations } from './retinaface/config.js';
 export type { Box, Face, Landmarks, Point } from './retinaface/face.js';
+export {
+  type LossOptions,
+  multiboxLoss,
+  PUBLISHED_LOSS,
+  REPORT_CASCADE_LOSS,
+  REPORT_LOSS,
+  REPORT_STRICT_CASCADE_LOSS,
+  REPORT_STRICT_LOSS,
+} from './retinaface/loss.js';
 export { type DetectOptions, type LoadOptions, type LoadProgress, RetinaFace } from './retinaface/retinaface.js';
 export { keep, scope } from './tensor/scope.js';
 export { type DType, Tensor } from './tensor/tensor.js';
+export { encodeCheckpoint, type Position, restoreCheckpoint } from './train/checkpoint.js';
+export { parseSchedule, type Schedule } from './train/schedule.js';
+export { Sgd, type SgdOptions, type SgdParameter } from './train/sgd.js';
+export { type Losses, Trainer, type TrainerOptions, type TrainingBatch } from './train/trainer.js';
 export { readWeights } from './weights/read.js';
 export { readSafetensors, writeSafetensors } from './weights/safetensors.js';
 export type { StateDict, StateTensor } from './weights/state.js';

@@ -3,13 +3,17 @@ import { ArgumentError, RetinaFaceError } from '../gpu/errors.js';
 import { convert } from './convert.js';
 import { detect } from './detect.js';
 import { doctor } from './doctor.js';
+import { evaluate } from './evaluate.js';
 import { EXIT, type Command } from './command.js';
+import { train } from './train.js';
 
-const COMMANDS: Readonly<Record<string, Command>> = { detect, convert, doctor };
+const COMMANDS: Readonly<Record<string, Command>> = { detect, evaluate, train, convert, doctor };
 
 const HELP = `retinaface: face detection with landmarks, on WebGPU
 
   retinaface detect PICTURE…   find faces
+  retinaface evaluate …        measure average precision as WIDER FACE does
+  retinaface train …           train a network
   retinaface convert IN OUT    turn PyTorch weights into safetensors
   retinaface doctor            say what this machine has, and what it lacks
 

@@ -1,0 +1,345 @@
+import { createHash } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { averagePrecision } from '../evaluate/average_precision.js';
+import type { Predictions } from '../evaluate/detections.js';
+import { type EvaluationSource, searchPictures } from '../evaluate/evaluate_model.js';
+import { landmarkErrors } from '../evaluate/landmarks.js';
+import { type Protocol, type ProtocolName, protocolOf, protocols, type SearchSize } from '../evaluate/protocol.js';
+import { ArgumentError, FileError } from '../gpu/errors.js';
+import { requestDevice } from '../node/device.js';
+import { figures, writeReport, writeText } from '../node/evaluate_report.js';
+import { readBytes } from '../node/files.js';
+import { RetinaFace } from '../node/retinaface.js';
+import { makeFolder, pictureFolder, PredictionFolder, readGroundTruth, readPredictions } from '../node/wider_files.js';
+import type { ConfigurationName } from '../retinaface/config.js';
+import { type Command, EXIT, numberOption, parse } from './command.js';
+import { Progress } from './progress.js';
+
+/** `retinaface evaluate`. */
+export const evaluate: Command = {
+  help: `retinaface evaluate --ground-truth DIR|FILE (--predictions DIR | --weights FILE --images DIR | --merge DIR…)
+
+Average precision by the official evaluation of WIDER FACE (easy, medium, hard), of predictions or of a model.
+
+  --ground-truth PATH  the folder of the official .mat files, or of wider_face_*_bbx_gt.txt and the lists; or one file:
+                       those, retinaface_gt_v1.1 labels, JSON lines, or JSON (event, name, boxes_xywh, easy, medium, hard)
+  --predictions PATH   official text files, EVENT/PICTURE.txt below a folder or in a .tar.gz; --images adds the pictures
+  --weights FILE       a checkpoint to search the pictures with (also RETINAFACE_WEIGHTS)
+  --config NAME        its network; recognised from the weights by default
+  --images DIR         the pictures, EVENT/PICTURE.jpg below it, or PICTURE.jpg
+  --out DIR            predictions/, result.json, curves.svg, curves.png, worst.html; a search that stopped goes on there
+  --json               {"easy","medium","hard","protocol":{…}} on stdout, and nothing else; "landmarks" as well, their
+                       errors over √(w·h), where faces are annotated
+  --quiet              no words on stderr but errors
+
+How a model searches:
+  --protocol NAME      published: own size, score > 0.02, no limit before suppression at 0.4 (default)
+                       report: the same with the best 5,000 before suppression
+  --size S             original; N, fitted to N×N; or SHORT:LONG, a short side up to a greatest long one (1600:2150)
+  --flip               each picture mirrored as well; overlapping boxes vote
+  --scales A,B,…       each picture at these multiples of its size; overlapping boxes vote
+  --score-threshold S  least score, 0 to 1            --nms T      largest overlap, 0 to 1
+  --top-k N            candidates before suppression  --batch N    pictures of one size in one pass (1)
+
+Sharing the work:
+  --shard I/N          only every N-th picture from the I-th on, I from 1; writes predictions to --out, no figures
+  --merge DIR…         the --out folders of all shards
+
+Scores are brought to 0–1 over the whole set; a face is met at IoU 0.5; precision is read at 1,000 thresholds.
+`,
+  async run(args) {
+    const { values, positionals } = parse('evaluate', args, {
+      'ground-truth': { type: 'string' },
+      predictions: { type: 'string' },
+      weights: { type: 'string' },
+      config: { type: 'string' },
+      images: { type: 'string' },
+      out: { type: 'string' },
+      json: { type: 'boolean' },
+      protocol: { type: 'string' },
+      size: { type: 'string' },
+      flip: { type: 'boolean' },
+      scales: { type: 'string' },
+      'score-threshold': { type: 'string' },
+      nms: { type: 'string' },
+      'top-k': { type: 'string' },
+      batch: { type: 'string' },
+      shard: { type: 'string' },
+      merge: { type: 'string', multiple: true },
+      quiet: { type: 'boolean' },
+    });
+    // The shell splits `--merge a b` in two.
+    const merged = values.merge ? [...values.merge, ...positionals] : undefined;
+    const path = values['ground-truth'];
+    if (path === undefined || (merged === undefined && positionals.length > 0)) {
+      throw usage(
+        '--ground-truth and no other words',
+        path === undefined ? 'no --ground-truth' : positionals.join(' '),
+        'Write `retinaface evaluate --ground-truth DIR --predictions DIR`.',
+      );
+    }
+    const weights = values.weights ?? (values.predictions || merged ? undefined : process.env['RETINAFACE_WEIGHTS']);
+    const given = [values.predictions, weights, merged].filter((way) => way !== undefined);
+    if (given.length !== 1) {
+      throw usage(
+        'one of --predictions, --weights with --images, or --merge',
+        given.length === 0 ? 'none' : 'several',
+        'Say what to evaluate: prediction files, a model, or the shards of one.',
+      );
+    }
+    const shard = shardOption(values.shard);
+    const { images, out } = values;
+    if (weights !== undefined && images === undefined) throw usage('--images with --weights', 'none', 'Name a folder.');
+    if (shard && (out === undefined || weights === undefined)) {
+      throw usage('--weights and --out with --shard', 'less', 'Name weights, and a folder for the predictions.');
+    }
+    const say = (words: string): void => {
+      if (values.quiet !== true) process.stderr.write(words);
+    };
+
+    const protocol = searchProtocol(values);
+    const groundTruth = await readGroundTruth(path);
+    const names = groundTruth.pictures.map(({ name }) => name);
+    const source = images === undefined ? undefined : await pictureFolder(images, shard ? shard.of(names) : names);
+    const annotated = groundTruth.pictures.some(({ landmarks }) => landmarks);
+    let predictions: Predictions;
+    let described: Readonly<Record<string, unknown>>;
+    if (weights !== undefined && source) {
+      const batch = numberOption('evaluate', 'batch', values.batch, { min: 1, integer: true }) ?? 1;
+      const config = values.config as ConfigurationName | undefined;
+      const quiet = values.quiet === true;
+      const searched = await searchWith({ weights, config, source, protocol, out, annotated, batch, quiet });
+      ({ predictions, described } = searched);
+      say(searched.words);
+    } else if (merged) {
+      described = await commonRun(merged);
+      const folders = merged.map((folder) => join(folder, PREDICTIONS));
+      predictions = await readPredictions(folders, groundTruth);
+      if (out !== undefined) {
+        await claim(out, described);
+        await copyPredictions(join(out, PREDICTIONS), predictions, annotated);
+      }
+    } else {
+      described = { name: 'given predictions', predictions: values.predictions };
+      predictions = await readPredictions([values.predictions!], groundTruth);
+    }
+    if (shard) {
+      const done = { shard: values.shard, pictures: predictions.size, protocol: described };
+      process.stdout.write(values.json ? `${JSON.stringify(done)}\n` : `${predictions.size} pictures of this shard\n`);
+      return EXIT.done;
+    }
+
+    const result = averagePrecision(groundTruth, predictions);
+    const report = {
+      result,
+      protocol: {
+        ...described,
+        iouThreshold: 0.5,
+        thresholds: 1000,
+        subsets: groundTruth.subsets,
+        pictures: names.length,
+      },
+      landmarks: landmarkErrors(groundTruth, predictions),
+      groundTruth,
+      predictions,
+      source,
+    };
+    if (out !== undefined) {
+      await writeReport(out, report);
+      say(`${join(out, source ? 'worst.html' : 'result.json')} and what stands beside it are written\n`);
+    }
+    if (groundTruth.subsets === 'all') say('no lists of faces that count: every face counts in all three figures\n');
+    process.stdout.write(values.json ? `${JSON.stringify(figures(report))}\n` : toText(report));
+    return EXIT.done;
+  },
+};
+
+const PREDICTIONS = 'predictions';
+/** How the predictions of a folder came about. */
+const RUN = 'run.json';
+
+function usage(expected: string, got: string, remedy: string): ArgumentError {
+  return new ArgumentError({ operation: 'evaluate', expected, got, remedy });
+}
+
+interface ProtocolValues {
+  readonly protocol?: string | undefined;
+  readonly size?: string | undefined;
+  readonly flip?: boolean | undefined;
+  readonly scales?: string | undefined;
+  readonly 'score-threshold'?: string | undefined;
+  readonly nms?: string | undefined;
+  readonly 'top-k'?: string | undefined;
+}
+
+function searchProtocol(values: ProtocolValues): Protocol {
+  const name = values.protocol ?? 'published';
+  if (!Object.hasOwn(protocols, name)) {
+    throw usage(`--protocol to be one of ${Object.keys(protocols).join(', ')}`, `'${name}'`, 'Pass one of them.');
+  }
+  const fraction = { min: 0, max: 1 };
+  const scoreThreshold = numberOption('evaluate', 'score-threshold', values['score-threshold'], fraction);
+  const nmsThreshold = numberOption('evaluate', 'nms', values.nms, fraction);
+  const topK = numberOption('evaluate', 'top-k', values['top-k'], { min: 1, max: 32_768, integer: true });
+  const size = values.size === undefined ? undefined : sizeOption(values.size);
+  const scales = values.scales
+    ?.split(',')
+    .map((text) => numberOption('evaluate', 'scales', text, { min: 0.01, max: 16 })!);
+  return protocolOf(name as ProtocolName, {
+    ...(scoreThreshold === undefined ? {} : { scoreThreshold }),
+    ...(nmsThreshold === undefined ? {} : { nmsThreshold }),
+    ...(topK === undefined ? {} : { topK, maxFaces: topK }),
+    ...(size === undefined ? {} : { size }),
+    ...(values.flip === true ? { flip: true } : {}),
+    ...(scales === undefined ? {} : { scales }),
+  });
+}
+
+function sizeOption(text: string): SearchSize {
+  if (text === 'original') return text;
+  const sides = text
+    .split(':')
+    .map((side) => numberOption('evaluate', 'size', side, { min: 16, max: 65_536, integer: true })!);
+  const [first, second] = sides;
+  if (sides.length === 1) return first!;
+  if (sides.length === 2 && second! >= first!) return { shortSide: first!, longSide: second! };
+  throw usage('--size to be original, N or SHORT:LONG', `'${text}'`, 'Write --size 1600:2150, for one.');
+}
+
+interface Shard {
+  readonly of: (names: readonly string[]) => string[];
+}
+
+function shardOption(text: string | undefined): Shard | undefined {
+  if (text === undefined) return undefined;
+  const [, index = 0, count = 0] = (/^(\d+)\/(\d+)$/.exec(text) ?? []).map(Number);
+  if (index < 1 || index > count) {
+    throw usage('--shard I/N with I of 1 to N', `'${text}'`, 'Write --shard 1/4, for one.');
+  }
+  return { of: (names) => names.filter((_, i) => i % count === index - 1) };
+}
+
+/** Searches pictures with a model, keeping predictions in `out` where one is named. */
+async function searchWith(run: {
+  readonly weights: string;
+  readonly config: ConfigurationName | undefined;
+  readonly source: EvaluationSource;
+  readonly protocol: Protocol;
+  readonly out: string | undefined;
+  /** Landmarks are to be measured. */
+  readonly annotated: boolean;
+  readonly batch: number;
+  readonly quiet: boolean;
+}): Promise<{
+  readonly predictions: Predictions;
+  readonly described: Readonly<Record<string, unknown>>;
+  readonly words: string;
+}> {
+  const { weights, source, protocol, out, batch } = run;
+  const bytes = await readBytes(weights, 'load weights');
+  const device = await requestDevice();
+  using model = new RetinaFace(device, run.config);
+  await model.load(bytes);
+  const described = {
+    ...protocol,
+    merge: protocol.flip || protocol.scales.length > 1 ? 'box voting' : 'none',
+    configuration: model.configuration?.name,
+    weights: createHash('sha256').update(bytes).digest('hex'),
+  };
+  let store: PredictionFolder | undefined;
+  if (out !== undefined) {
+    await claim(out, described);
+    store = await PredictionFolder.open(join(out, PREDICTIONS), run.annotated);
+  }
+  const progress = new Progress(source.length, run.quiet);
+  const start = performance.now();
+  let before = 0;
+  let kept = 0;
+  const predictions = await searchPictures(model, source, {
+    protocol: protocol.name as ProtocolName,
+    changes: protocol,
+    batch,
+    ...(store ? { store } : {}),
+    onProgress: (at) => {
+      progress.advance(at.done - before);
+      before = at.done;
+      kept = at.kept;
+    },
+  });
+  progress.end();
+  const seconds = (performance.now() - start) / 1000;
+  const fresh = source.length - kept;
+  const words =
+    `${fresh} pictures searched in ${seconds.toFixed(1)} s (${(fresh / seconds).toFixed(1)} pictures/s)` +
+    `${kept > 0 ? `, ${kept} kept from before` : ''}, on ${model.gpu.info.description}\n`;
+  return { predictions, described, words };
+}
+
+/** Marks a folder as this run's. @throws ArgumentError when it holds another's predictions. */
+async function claim(out: string, described: object): Promise<void> {
+  await makeFolder(out);
+  const text = `${JSON.stringify(described)}\n`;
+  const other = await readRun(out);
+  if (other === undefined) return writeText(join(out, RUN), text);
+  if (other === text.trim()) return;
+  throw usage(
+    `--out to be new, or to hold predictions of these weights by this protocol`,
+    `${out} with those of ${other}`,
+    'Name another folder, or pass the options of that run.',
+  );
+}
+
+/** What a folder says of its run; undefined where it says nothing. @throws FileError when that cannot be read. */
+async function readRun(folder: string): Promise<string | undefined> {
+  const path = join(folder, RUN);
+  if (!existsSync(path)) return undefined;
+  const text = new TextDecoder().decode(await readBytes(path, 'read the run')).trim();
+  try {
+    JSON.parse(text);
+  } catch (cause) {
+    throw new FileError({
+      operation: `read ${path}`,
+      expected: 'JSON',
+      got: `'${text.slice(0, 60)}'`,
+      remedy: 'Name the folder of another run: this one has been changed.',
+      cause,
+    });
+  }
+  return text;
+}
+
+/** The one run that all the folders are shards of. @throws ArgumentError when they are not. */
+async function commonRun(folders: readonly string[]): Promise<Readonly<Record<string, unknown>>> {
+  let first: string | undefined;
+  for (const folder of folders) {
+    const run = await readRun(folder);
+    if (run === undefined) throw usage(`${RUN} in ${folder}`, 'none', 'Name the --out folders of the shards.');
+    first ??= run;
+    if (run !== first) {
+      throw usage(
+        'shards of one run: the same weights and protocol',
+        `${first} in ${folders[0]!} and ${run} in ${folder}`,
+        'Search those pictures again with the options of the others.',
+      );
+    }
+  }
+  return JSON.parse(first ?? '{}') as Readonly<Record<string, unknown>>;
+}
+
+async function copyPredictions(folder: string, predictions: Predictions, landmarks: boolean): Promise<void> {
+  const store = await PredictionFolder.open(folder, landmarks);
+  for (const [name, detections] of predictions) await store.write(name, detections);
+}
+
+function toText({ result, protocol, landmarks }: Parameters<typeof figures>[0]): string {
+  const rows = (['easy', 'medium', 'hard'] as const).map((subset) => {
+    const { averagePrecision: ap, faces } = result.curves[subset];
+    return `${subset.padEnd(8)}${Number.isNaN(ap) ? 'no faces count' : ap.toFixed(4)}  ${faces.toLocaleString('en')} faces\n`;
+  });
+  const points = landmarks
+    ? `landmarks: mean error ${(100 * landmarks.meanError).toFixed(2)}% of √(w·h), ${(100 * landmarks.failureRate).toFixed(2)}% fail at 10%, ` +
+      `on ${landmarks.found} of ${landmarks.faces} annotated faces\n`
+    : '';
+  return `${rows.join('')}${points}protocol: ${JSON.stringify(protocol)}\n`;
+}
