@@ -1,0 +1,143 @@
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { create } from 'webgpu';
+import { kernels } from '../../src/gpu/kernel_table.js';
+import {
+  type Kernel,
+  type KernelConstants,
+  type KernelName,
+  linkKernel,
+  type LinkedKernel,
+} from '../../src/gpu/linker.js';
+
+/** Kernels that want constants. */
+type WithConstants = {
+  [N in KernelName]: Kernel<N>['constants'] extends Record<string, never> ? never : N;
+}[KernelName];
+
+/**
+ * For each kernel with constants, values that its callers use: the usual ones, and the smallest and largest. A kernel that
+ * is missing here is an error of the types.
+ */
+const CONSTANTS: { readonly [N in WithConstants]: readonly KernelConstants<N>[] } = {
+  conv2d_forward_plain: [
+    { ROWS: 4, COLS: 4 },
+    { ROWS: 4, COLS: 1 },
+  ],
+  conv2d_forward_broadcast: [
+    { LANES: 8, BLOCKS: 2 },
+    { LANES: 4, BLOCKS: 4 },
+    { LANES: 16, BLOCKS: 1 },
+  ],
+  conv2d_forward_narrow: [
+    { LANES: 8, ROWS: 8, COLS: 1 },
+    { LANES: 16, ROWS: 1, COLS: 15 },
+  ],
+  conv2d_forward_tiled: [
+    { SIDE: 16, ROWS: 8, COLS: 2 },
+    { SIDE: 16, ROWS: 4, COLS: 1 },
+    { SIDE: 8, ROWS: 4, COLS: 1 },
+  ],
+  conv2d_forward_depthwise: [
+    { ROWS: 4, KERNEL_W: 3, STRIDE_X: 1, DILATION_X: 1 },
+    { ROWS: 4, KERNEL_W: 5, STRIDE_X: 2, DILATION_X: 3 },
+  ],
+  conv2d_backward_weight_plain: [{ COLS: 4 }, { COLS: 1 }],
+  conv2d_backward_weight_broadcast: [
+    { LANES: 8, ROWS: 4 },
+    { LANES: 16, ROWS: 1 },
+  ],
+  conv2d_backward_weight_tiled: [{ BLOCK: 1 }, { BLOCK: 2 }],
+  conv2d_backward_weight_depthwise: [
+    { ROWS: 4, KERNEL_H: 3, KERNEL_W: 3, STRIDE_X: 1, DILATION_X: 1 },
+    { ROWS: 4, KERNEL_H: 1, KERNEL_W: 5, STRIDE_X: 2, DILATION_X: 2 },
+  ],
+  deform_conv2d_backward_input: [{ COLS: 1 }, { COLS: 4 }],
+};
+
+// Dawn without a driver: it parses, checks and compiles as far as any device, with the limits that WebGPU guarantees. Its
+// `GPU` object must outlive its device: it stays a variable of this module, which the hook below uses.
+const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
+const adapter = await gpu.requestAdapter();
+assert.ok(adapter, 'Dawn has its null adapter');
+const device = await adapter.requestDevice({ requiredFeatures: ['subgroups'] });
+
+after(() => {
+  device.destroy();
+  assert.ok(gpu);
+});
+
+/** Every set of a kernel's conditions. */
+function variants(conditions: readonly string[]): Record<string, boolean>[] {
+  return Array.from({ length: 2 ** conditions.length }, (_, bits) =>
+    Object.fromEntries(conditions.map((condition, i) => [condition, ((bits >> i) & 1) === 1])),
+  );
+}
+
+/** What is wrong with a linked kernel, by the kernel's own file and line; empty where nothing is. */
+async function faults(name: KernelName, linked: LinkedKernel, overrides: Record<string, number>): Promise<string[]> {
+  const known: Readonly<Record<string, { readonly binding: number; readonly access: string }>> = kernels[name].bindings;
+  const entries: GPUBindGroupLayoutEntry[] = [
+    { binding: 0, visibility: 4, buffer: { type: 'uniform', hasDynamicOffset: true } },
+  ];
+  const found: string[] = [];
+  for (const [, binding, access, variable] of linked.code.matchAll(
+    /@binding\((\d+)\)\s*var<storage,\s*(\w+)>\s+(\w+)/g,
+  )) {
+    const declared = known[variable!];
+    if (declared?.binding !== Number(binding) || declared.access !== access) {
+      found.push(`${kernels[name].file}: the table does not know the binding \`${variable}\``);
+    }
+    entries.push({
+      binding: Number(binding),
+      visibility: 4,
+      buffer: { type: access === 'read' ? 'read-only-storage' : 'storage' },
+    });
+  }
+  device.pushErrorScope('validation');
+  const module = device.createShaderModule({ label: name, code: linked.code });
+  const { messages } = await module.getCompilationInfo();
+  for (const { type, offset, message } of messages)
+    if (type === 'error') found.push(`${linked.locate(offset)}: ${message}`);
+  const layout = device.createBindGroupLayout({ entries });
+  device.createComputePipeline({
+    label: name,
+    layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+    compute: { module, entryPoint: 'main', constants: overrides },
+  });
+  const error = await device.popErrorScope();
+  if (error && found.length === 0) found.push(`${kernels[name].file}: ${error.message}`);
+  return found;
+}
+
+const described = (values: Readonly<Record<string, boolean | number>>): string =>
+  Object.entries(values)
+    .filter(([, value]) => value !== false)
+    .map(([key, value]) => (value === true ? `+${key}` : `${key}=${value}`))
+    .join(' ') || 'alone';
+
+for (const name of Object.keys(kernels) as KernelName[]) {
+  test(`${name} compiles in every variant`, async () => {
+    const kernel: Kernel = kernels[name];
+    const kinds: Readonly<Record<string, string | undefined>> = kernel.constants;
+    const choices: readonly Readonly<Record<string, number>>[] =
+      name in CONSTANTS ? CONSTANTS[name as WithConstants] : [{}];
+    for (const constants of choices) {
+      for (const conditions of variants(kernel.conditions)) {
+        const variant = `${name} ${described({ ...conditions, ...constants })}`;
+        const split = (link: boolean) =>
+          Object.fromEntries(Object.entries(constants).filter(([constant]) => (kinds[constant] === 'link') === link));
+        const problems = await faults(name, linkKernel(name, conditions, split(true)), split(false));
+        assert.deepEqual(problems, [], variant);
+      }
+    }
+  });
+}
+
+test('a kernel that does not compile is told by its own file and line', async () => {
+  const linked = linkKernel('batch_norm_fold', {}, {});
+  const broken = linked.code.replace('sqrt(', 'sqroot(');
+  assert.notEqual(broken, linked.code);
+  const [problem] = await faults('batch_norm_fold', { ...linked, code: broken }, {});
+  assert.match(problem!, /^kernels\/norm\/batch_norm_fold\.wgsl:\d+: .*sqroot/);
+});
