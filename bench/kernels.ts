@@ -1,13 +1,19 @@
+import { Tape } from '../src/autograd/tape.js';
 import { iouMatrix } from '../src/detect/iou_matrix.js';
 import { nms } from '../src/detect/nms.js';
 import { selectFaces } from '../src/detect/select.js';
 import type { Gpu } from '../src/gpu/gpu.js';
 import { batchNorm } from '../src/ops/batch_norm.js';
+import { inputGradient, weightGradient } from '../src/ops/conv/backward.js';
+import { convGeometry } from '../src/ops/conv/geometry.js';
 import { conv2d } from '../src/ops/conv2d.js';
 import { maxPool2d } from '../src/ops/max_pool2d.js';
 import { prepareImages } from '../src/ops/prepare_images.js';
-import { relu } from '../src/ops/relu.js';
+import { leakyRelu, relu } from '../src/ops/relu.js';
+import { softmax } from '../src/ops/softmax.js';
+import { sum } from '../src/ops/sum.js';
 import { unpool } from '../src/ops/unpool.js';
+import { scope } from '../src/tensor/scope.js';
 import { elements } from '../src/tensor/shape.js';
 import { Tensor } from '../src/tensor/tensor.js';
 import type { Row, Timed } from './harness.js';
@@ -59,6 +65,28 @@ function convolution({ size, cin, cout, kernel, stride = 1 }: ConvRow): Row {
   };
 }
 
+/** One pass of a convolution's gradient, of as many operations as its forward. */
+function convolutionGradient(pass: 'input' | 'weight', row: ConvRow): Row {
+  const { size, cin, cout, kernel, stride = 1 } = row;
+  const forward = convolution(row);
+  return {
+    ...forward,
+    name: forward.name.replace('conv2d', `conv2d gradient of ${pass}`),
+    prepare: (gpu) => {
+      const window = { stride, padding: (kernel - 1) / 2 };
+      const x = filled(gpu, [1, size, size, cin]);
+      const weight = filled(gpu, [kernel, kernel, cin, cout]);
+      const geometry = convGeometry('bench', x.shape, weight.shape, window);
+      const gradient = filled(gpu, geometry.shape);
+      return timed([x, weight, gradient], () =>
+        pass === 'input'
+          ? inputGradient(undefined, geometry, weight, gradient)
+          : weightGradient(undefined, geometry, x, gradient),
+      );
+    },
+  };
+}
+
 function elementwise(name: string, shape: readonly number[], traffic: number, compute: (x: Tensor) => Tensor): Row {
   return {
     name,
@@ -66,6 +94,37 @@ function elementwise(name: string, shape: readonly number[], traffic: number, co
     prepare: (gpu) => {
       const x = filled(gpu, shape);
       return timed([x], () => compute(x));
+    },
+  };
+}
+
+/**
+ * An operation forward and backward on a tape, from the sum of its output. `traffic`: floats moved for each float of the
+ * input, the sum's and its gradient's two for each of the output included.
+ */
+function both(name: string, shape: readonly number[], traffic: number, compute: (x: Tensor) => Tensor): Row {
+  return {
+    name: `${name}, forward and backward`,
+    bytes: elements(shape) * 4 * traffic,
+    prepare: (gpu) => {
+      const x = filled(gpu, shape);
+      const tape = new Tape(gpu);
+      tape.watch(x);
+      return {
+        run: () => {
+          const loss = tape.record(() => scope(() => sum(compute(x))));
+          tape.backward(loss);
+          loss.dispose();
+        },
+        check: async () => {
+          const gradient = await tape.gradient(x)!.read();
+          if (!gradient.every(Number.isFinite)) throw new Error('a gradient that is not finite');
+        },
+        dispose: () => {
+          tape.dispose();
+          x.dispose();
+        },
+      };
     },
   };
 }
@@ -133,6 +192,12 @@ export const kernelRows: readonly Row[] = [
   convolution({ size: 20, cin: 512, cout: 2048, kernel: 1 }),
   convolution({ size: 80, cin: 256, cout: 256, kernel: 3, stride: 2 }),
   convolution({ size: 640, cin: 4, cout: 64, kernel: 7, stride: 2 }),
+  ...(['input', 'weight'] as const).flatMap((pass) => [
+    convolutionGradient(pass, { size: 80, cin: 256, cout: 256, kernel: 3 }),
+    convolutionGradient(pass, { size: 80, cin: 512, cout: 256, kernel: 1 }),
+    convolutionGradient(pass, { size: 80, cin: 256, cout: 256, kernel: 3, stride: 2 }),
+    convolutionGradient(pass, { size: 20, cin: 512, cout: 2048, kernel: 1 }),
+  ]),
   {
     name: 'depthwise 3×3 of 128 at 80²',
     bytes: 80 * 80 * 128 * 8,
@@ -158,6 +223,21 @@ export const kernelRows: readonly Row[] = [
       );
     },
   },
+  both('batch norm in training, 256 at 80²', [1, 80, 80, 256], 10, (x) => {
+    const [gamma, beta, runningMean, runningVar] = [1, 2, 3, 4].map(() =>
+      Tensor.zeros(x.gpu, [256], { label: 'parameter' }),
+    ) as [Tensor, Tensor, Tensor, Tensor];
+    return batchNorm(x, { gamma, beta, runningMean, runningVar, training: true });
+  }),
+  both('leaky ReLU of 256 at 80²', [1, 80, 80, 256], 7, (x) => leakyRelu(x, 0.1)),
+  both('max pool 3×3 stride 2 of 64 at 160²', [1, 160, 160, 64], 3.25, (x) =>
+    maxPool2d(x, { kernel: 3, stride: 2, padding: 1 }),
+  ),
+  both('unpool of 256 from 40² to 80²', [1, 40, 40, 256], 18, (x) => unpool(x, { size: [80, 80] })),
+  both('softmax of 102,300 anchors', [1, 102_300, 2], 7, softmax),
+  both('depthwise 3×3 of 128 at 80², to the input', [1, 80, 80, 128], 6, (x) =>
+    conv2d(x, Tensor.zeros(x.gpu, [3, 3, 1, 128]), { padding: 1, groups: 128 }),
+  ),
   elementwise('max pool 3×3 stride 2 of 64 at 320²', [1, 320, 320, 64], 1.25, (x) =>
     maxPool2d(x, { kernel: 3, stride: 2, padding: 1 }),
   ),
@@ -174,7 +254,7 @@ export const kernelRows: readonly Row[] = [
   },
   selection(16_800),
   selection(102_300),
-  ...[1, 10, 100].map((faces) => ({
+  ...[1, 10, 100, 300].map((faces) => ({
     name: `IoU matrix 102,300 × ${faces}`,
     bytes: 102_300 * faces * 4,
     prepare: (gpu: Gpu) => {
@@ -182,5 +262,5 @@ export const kernelRows: readonly Row[] = [
       return timed([a, b], () => iouMatrix(a, b));
     },
   })),
-  ...[100, 1000, 5000].map(suppression),
+  ...[100, 300, 1000, 3000, 10_000, 30_000].map(suppression),
 ];

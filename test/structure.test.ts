@@ -14,6 +14,8 @@ const FLOORS: readonly (readonly string[])[] = [
   ['ops'],
   ['nn', 'detect', 'weights'],
   ['retinaface', 'image'],
+  ['data'],
+  ['train', 'evaluate'],
   ['index.ts'],
   ['node', 'browser'],
   ['cli'],
