@@ -69,6 +69,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
   --labels FILE        their faces: label.txt, wider_face_…_bbx_gt.txt or JSON lines {"image","faces":[{"box","landmarks"}]}
   --holdout N        the last N of those pictures are kept out of training, for evaluation (0: no evaluation)
   --synthetic N      N drawn scenes with exact boxes and points, no data set needed
+  --scene N          edge of those scenes in pixels (a quarter more than --size, or --size with --no-augment)
   --workdir DIR      last.safetensors, best.safetensors, log.jsonl, events.tfevents, curves.png
   --epochs N         passes over the pictures (60)
   --batch N          pictures in one part of a step (10)
@@ -88,6 +89,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
   --evaluate N       average precision on new scenes after every Nth epoch (1)
   --evaluation N     scenes of an evaluation (50)
   --workers N        threads that read or draw pictures (one fewer than there are cores)
+  --cache MIB        memory for pictures that were read or drawn before (512)
   --save-every N     steps between two saves inside an epoch (100)
   --dry-run          say what it takes and end
   --quiet            no words on stderr but errors
@@ -96,11 +98,13 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
     const { values } = parse('train', args, {
       config: { type: 'string' },
       synthetic: { type: 'string' },
+      scene: { type: 'string' },
       data: { type: 'string' },
       images: { type: 'string' },
       labels: { type: 'string' },
       holdout: { type: 'string' },
       workers: { type: 'string' },
+      cache: { type: 'string' },
       workdir: { type: 'string' },
       epochs: { type: 'string' },
       batch: { type: 'string' },
@@ -140,10 +144,12 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
     return trainNetwork({
       configuration: values.config as ConfigurationName,
       scenes,
+      sceneSize: numberOption('train', 'scene', values.scene, { min: 32, integer: true }),
       labels: data ?? labels,
       images,
       holdout: count('holdout', 0, 0),
       workers: numberOption('train', 'workers', values.workers, { min: 0, integer: true }),
+      cache: count('cache', 512, 0),
       workdir: values.workdir,
       epochs: count('epochs', 60),
       batch: count('batch', 10),
@@ -171,11 +177,15 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
 interface TrainRun {
   readonly configuration: ConfigurationName;
   readonly scenes: number | undefined;
+  /** Edge of the scenes, in pixels. */
+  readonly sceneSize: number | undefined;
   /** A file of labels, or a folder of WIDER FACE. */
   readonly labels: string | undefined;
   readonly images: string | undefined;
   readonly holdout: number;
   readonly workers: number | undefined;
+  /** Of decoded pictures, in MiB. */
+  readonly cache: number;
   readonly workdir: string;
   readonly epochs: number;
   readonly batch: number;
@@ -200,7 +210,15 @@ interface TrainRun {
 
 /** What must stay the same for a run to go on as itself. */
 function identityOf(run: TrainRun): string {
-  const free = new Set<keyof TrainRun>(['workdir', 'workers', 'quiet', 'dryRun', 'saveEvery', 'evaluateEvery']);
+  const free = new Set<keyof TrainRun>([
+    'workdir',
+    'workers',
+    'cache',
+    'quiet',
+    'dryRun',
+    'saveEvery',
+    'evaluateEvery',
+  ]);
   return JSON.stringify(run, (key, value: unknown) => (free.has(key as keyof TrainRun) ? undefined : value));
 }
 
@@ -241,6 +259,7 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   await using loader = new PictureLoader(training, {
     seed: run.seed,
     batch: perStep,
+    cacheBytes: run.cache * 2 ** 20,
     ...(run.workers === undefined ? {} : { workers: run.workers }),
     onSkip: (name, reason) => {
       say(`skipped ${name}: ${reason}\n`);
@@ -407,7 +426,7 @@ async function picturesOf(
 ): Promise<{ readonly training: SourceDescription; readonly held: PictureSource | undefined }> {
   if (run.scenes !== undefined) {
     // Crops of scenes that are larger than the input show their faces at its pixels, not blown up.
-    const size = Math.round(run.size * (run.augment ? 1.25 : 1));
+    const size = run.sceneSize ?? Math.round(run.size * (run.augment ? 1.25 : 1));
     return {
       training: { kind: 'synthetic', seed: run.seed, count: run.scenes, options: { size } },
       held: syntheticSource(run.seed + EVALUATION_SEED, run.evaluationScenes, { size: run.size }),
