@@ -2,8 +2,15 @@ import { ArgumentError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
 import { type Random, randomOf } from './random.js';
 import type { Face, PictureSource } from './sample.js';
-import { drawBackground, drawClutter, drawOccluder, type Occluder } from './synthetic/background.js';
-import { blur, type Colour, makeCanvas } from './synthetic/canvas.js';
+import {
+  drawBackground,
+  drawClutter,
+  drawOccluder,
+  drawWriting,
+  LETTER,
+  type Occluder,
+} from './synthetic/background.js';
+import { blur, type Canvas, type Colour, makeCanvas } from './synthetic/canvas.js';
 import { type Arm, drawFigure, Figure, type Light, type Pose } from './synthetic/figure.js';
 import { takePicture } from './synthetic/finish.js';
 import { drawPerson, skinColour } from './synthetic/person.js';
@@ -96,6 +103,26 @@ function covers({ x, y, scale, arms, bodyRoll }: Pose, px: number, py: number): 
   const down = v * Math.cos(bodyRoll) - u * Math.sin(bodyRoll);
   if (down > 1.15 && Math.abs(across) < 0.5 + 1.6 * Math.min(1, (down - 1.1) / 0.6)) return true;
   return arms[across < 0 ? 0 : 1] === 'raised' && down > -2.3 && Math.abs(across) > 1.2 && Math.abs(across) < 3;
+}
+
+/** Words and numbers across a shirt, in front or on the back: the strokes that look most like eyes and mouths. */
+function drawPrint(canvas: Canvas, random: Random, around: Colour, figure: Figure): void {
+  const lines = 1 + random.int(2);
+  for (let i = 0, y = random.between(1.75, 2.1); i < lines; i++) {
+    const height = random.between(0.25, 1.1);
+    const letters = 1 + random.int(Math.max(1, Math.floor(2 / (height * LETTER))));
+    const half = (letters * height * LETTER) / 2;
+    const [x1, y1] = figure.onBody(-half, y + height / 2, 0.5);
+    const [x2, y2] = figure.onBody(half, y + height / 2, 0.5);
+    const width = Math.hypot(x2 - x1, y2 - y1);
+    drawWriting(canvas, random, around, {
+      ...(x1 < x2 ? { x: x1, y: y1 } : { x: x2, y: y2 }),
+      height: Math.min(height * figure.pose.scale, width / (letters * LETTER)),
+      tilt: figure.pose.bodyRoll,
+      letters,
+    });
+    y += 1.2 * height;
+  }
 }
 
 /** Share of a box that lies inside the picture. */
@@ -246,6 +273,7 @@ export function syntheticScene(
       key: [light.key[0] * wobble, light.key[1] * wobble, light.key[2] * wobble],
     };
     drawFigure(canvas, figure, own, defocus > 0.2 ? defocus : 0);
+    if (figure.person.pattern === 'plain' && random.chance(0.5)) drawPrint(canvas, random, around, figure);
     for (const { kind, face, skin } of scene.occluders) {
       if (face === scene.faces[i]) drawOccluder(canvas, random, around, kind, skin, face.box);
     }

@@ -262,25 +262,36 @@ function drawHand(
   fillShape(canvas, { x, y, angle: direction, reach: size }, shapes.box(0.55 * size, 0.45 * size, 0.3 * size), paint);
 }
 
+/** Where a line of writing stands, in pixels and radians. */
+export interface Line {
+  /** The middle of its left end. */
+  readonly x: number;
+  readonly y: number;
+  /** Height of its letters. */
+  readonly height: number;
+  readonly tilt: number;
+  readonly letters: number;
+}
+
+/** Width of a letter and the gap behind it, of its height. */
+export const LETTER = 0.75;
+
 /** Strokes like writing, in a line. */
-function drawWriting(canvas: Canvas, random: Random, light: Colour): void {
-  const place = anywhere(canvas, random);
-  const height = canvas.height * random.between(0.012, 0.09);
+export function drawWriting(canvas: Canvas, random: Random, light: Colour, line: Line): void {
+  const { height, tilt, letters } = line;
   const paint = { ...anyPaint(random, light), grain: 0, round: 0 };
-  const tilt = random.chance(0.7) ? 0.05 * random.normal() : random.between(-1, 1);
   const [cosine, sine] = [Math.cos(tilt), Math.sin(tilt)];
-  const letters = 2 + random.int(9);
   const weight = height * random.between(0.06, 0.16);
   for (let i = 0; i < letters; i++) {
     const strokes = 2 + random.int(3);
     for (let k = 0; k < strokes; k++) {
-      const u = (i + random.between(0, 0.6)) * height * 0.75;
+      const u = (i + random.between(0, 0.6)) * height * LETTER;
       const v = random.between(-0.4, 0.4) * height;
       const angle = tilt + (random.chance(0.45) ? Math.PI / 2 : random.chance(0.6) ? 0 : 2 * Math.PI * random.next());
       const half = height * random.between(0.12, 0.42);
       const at = {
-        x: place.x + cosine * u - sine * v,
-        y: place.y + sine * u + cosine * v,
+        x: line.x + cosine * u - sine * v,
+        y: line.y + sine * u + cosine * v,
         angle,
         reach: half + weight,
         across: half,
@@ -383,7 +394,12 @@ export function drawClutter(canvas: Canvas, random: Random, light: Colour, amoun
         drawLimb(canvas, random, light, random.chance(0.5) ? skin : skinColour(random));
         break;
       case 8:
-        drawWriting(canvas, random, light);
+        drawWriting(canvas, random, light, {
+          ...place,
+          height: height * random.between(0.012, 0.09),
+          tilt: random.chance(0.7) ? 0.05 * random.normal() : random.between(-1, 1),
+          letters: 2 + random.int(9),
+        });
         break;
       case 9:
         drawRoundThing(canvas, random, light, skin);
