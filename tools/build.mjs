@@ -1,6 +1,6 @@
-// Compiles src/ to dist/src/ with types.
+// Compiles src/ to dist/src/ with types, and puts the weights in the box where it looks for them.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -9,4 +9,6 @@ const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio
 rmSync(new URL('../dist', import.meta.url), { recursive: true, force: true });
 run('tools/build-kernels.mjs');
 run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json');
+const weights = 'fixtures/weights/mobilenet0.25_synthetic.safetensors';
+cpSync(new URL(`../${weights}`, import.meta.url), new URL(`../dist/${weights}`, import.meta.url));
 chmodSync(new URL('../dist/src/cli/main.js', import.meta.url), 0o755);

@@ -1,32 +1,30 @@
-// `npm start`: finds faces in the pictures named after `--`, and writes them annotated to out/. Weights come from
-// RETINAFACE_WEIGHTS; without them it says what this machine has and how to get some.
+// `npm start`: finds faces in the pictures named after `--`, or in the drawn ones of fixtures/, and writes them annotated
+// to out/. The weights are those in the box, or RETINAFACE_WEIGHTS.
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { RetinaFaceError } from '../gpu/errors.js';
 import { EXIT } from './command.js';
 import { detectPictures } from './detect.js';
-import { diagnosis } from './doctor.js';
 
-async function demo(pictures: readonly string[]): Promise<number> {
-  const weights = process.env['RETINAFACE_WEIGHTS'];
-  if (weights === undefined || pictures.length === 0) {
-    process.stdout.write(await diagnosis());
-    process.stdout.write(`
-This machine is ready. ${weights === undefined ? 'Weights are not part of the package yet.' : 'Name a picture to search.'}
+const OUT = 'out';
+const BUNDLED = [1, 2, 3].map((scene) =>
+  relative('.', fileURLToPath(new URL(`../../fixtures/pictures/scene_${scene}.jpg`, import.meta.url))),
+);
 
-  1. Get a checkpoint: \`mobilenet0.25_Final.pth\` or \`Resnet50_Final.pth\` of github.com/biubug6/Pytorch_Retinaface
-  2. RETINAFACE_WEIGHTS=mobilenet0.25_Final.pth npm start -- photo.jpg
-     finds the faces and writes out/photo.png
-`);
-    return EXIT.done;
-  }
-  return detectPictures(pictures, {
-    weights,
+async function demo(named: readonly string[]): Promise<number> {
+  const pictures = named.length > 0 ? named : BUNDLED;
+  const code = await detectPictures(pictures, {
+    weights: process.env['RETINAFACE_WEIGHTS'],
     configuration: undefined,
     json: false,
-    draw: 'out',
+    draw: OUT,
     batch: 1,
     quiet: false,
     detection: {},
   });
+  const hint = named.length > 0 ? '' : ' Now one of your own: `npm start -- photo.jpg`.';
+  process.stdout.write(`Annotated pictures are in ${OUT}/.${hint}\n`);
+  return code;
 }
 
 let code: number;

@@ -11,6 +11,7 @@ import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { recogniseBackbone, recogniseConfiguration } from '../weights/recognise.js';
 import type { StateDict } from '../weights/state.js';
+import { BUNDLED_CONFIGURATION, bundledWeights } from './bundled.js';
 import { type Configuration, type ConfigurationName, configurations } from './config.js';
 import type { Face } from './face.js';
 import { Network } from './network.js';
@@ -62,7 +63,7 @@ const FACE_NUMBERS = 15;
  *
  * ```ts
  * const model = new RetinaFace(device);
- * await model.load('mobilenet0.25_Final.pth');
+ * await model.load(); // the weights in the box; or a path, a URL or bytes
  * const faces = await model.detect(picture);
  * ```
  *
@@ -114,21 +115,25 @@ export class RetinaFace implements Disposable {
   }
 
   /**
-   * Loads weights: safetensors or a PyTorch file (zip or legacy), with the names of the published checkpoints. A file
-   * that does not fit leaves the model as it was.
+   * Loads weights: safetensors or a PyTorch file (zip or legacy), with the names of the published checkpoints; without a
+   * source, those in the box (fixtures/weights/README.md is their model card). A file that does not fit leaves the model
+   * as it was.
    * @throws WeightsError for a damaged or unsafe file, or one of another network; FileError when it cannot be read.
    */
   async load(source?: string | URL | Uint8Array, options: LoadOptions = {}): Promise<void> {
     this.#assertLive();
-    if (source === undefined) {
+    if (source === undefined && (this.#wanted?.name ?? BUNDLED_CONFIGURATION) !== BUNDLED_CONFIGURATION) {
       throw new WeightsError({
-        operation: 'load weights',
-        expected: 'a path, a URL or bytes',
-        got: 'nothing: this version brings no weights of its own',
-        remedy:
-          'Pass a checkpoint, such as `mobilenet0.25_Final.pth` of biubug6/Pytorch_Retinaface, or a safetensors file.',
+        operation: 'load the bundled weights',
+        expected: `a model of ${BUNDLED_CONFIGURATION}, or one without a configuration`,
+        got: `one of ${this.#wanted?.name ?? ''}`,
+        remedy: 'Pass weights of that network: a path, a URL or bytes.',
       });
     }
+    return this.#load(source ?? bundledWeights(), options);
+  }
+
+  async #load(source: string | URL | Uint8Array, options: LoadOptions): Promise<void> {
     const name = source instanceof Uint8Array ? 'the given bytes' : String(source);
     options.onProgress?.({ stage: 'read', fraction: 0 });
     const bytes = source instanceof Uint8Array ? source : await this.readBytes(source);
