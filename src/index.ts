@@ -28,7 +28,7 @@ export { alignFace } from './image/align.js';
 export { drawFaces } from './image/draw.js';
 export type { Picture } from './image/picture.js';
 export * as ops from './ops/index.js';
-export { type Configuration, type ConfigurationName, configurations } from './retinaface/config.js';
+export { type Configuration, type ConfigurationName, configurations, narrowed } from './retinaface/config.js';
 export type { Box, Face, Landmarks, Point } from './retinaface/face.js';
 export {
   type LossOptions,

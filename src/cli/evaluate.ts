@@ -29,6 +29,7 @@ Average precision by the official evaluation of WIDER FACE (easy, medium, hard),
   --config NAME        its network; recognised from the weights by default
   --images DIR         the pictures, EVENT/PICTURE.jpg below it, or PICTURE.jpg
   --out DIR            predictions/, result.json, curves.svg, curves.png, worst.html; a search that stopped goes on there
+                       (RUN/evaluation of a training: \`retinaface table RUN…\` finds it there)
   --json               {"easy","medium","hard","protocol":{…}} on stdout, and nothing else; "landmarks" as well, their
                        errors over √(w·h), where faces are annotated
   --quiet              no words on stderr but errors

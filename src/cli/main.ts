@@ -5,15 +5,19 @@ import { detect } from './detect.js';
 import { doctor } from './doctor.js';
 import { evaluate } from './evaluate.js';
 import { EXIT, type Command } from './command.js';
+import { reproduce } from './reproduce.js';
+import { table } from './table.js';
 import { train } from './train.js';
 
-const COMMANDS: Readonly<Record<string, Command>> = { detect, evaluate, train, convert, doctor };
+const COMMANDS: Readonly<Record<string, Command>> = { detect, evaluate, train, table, reproduce, convert, doctor };
 
 const HELP = `retinaface: face detection with landmarks, on WebGPU
 
   retinaface detect PICTURE…   find faces
   retinaface evaluate …        measure average precision as WIDER FACE does
   retinaface train …           train a network
+  retinaface table RUN…        trainings as rows of the report's Table 2
+  retinaface reproduce …       ablate small networks in minutes each
   retinaface convert IN OUT    turn PyTorch weights into safetensors
   retinaface doctor            say what this machine has, and what it lacks
 

@@ -12,7 +12,7 @@ import { readBytes, writeFileAtomic, writeImage } from '../node/files.js';
 import { requestDevice, RetinaFace } from '../node/index.js';
 import { readLabels } from '../node/label_files.js';
 import { folderSource, type LoadedBatch, PictureLoader, type SourceDescription } from '../node/picture_loader.js';
-import type { ConfigurationName } from '../retinaface/config.js';
+import { type Configuration, type ConfigurationName, configurations, narrowed } from '../retinaface/config.js';
 import {
   PUBLISHED_LOSS,
   REPORT_CASCADE_LOSS,
@@ -71,7 +71,9 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
   --synthetic N      N drawn scenes with exact boxes and points, no data set needed
   --scene N          edge of those scenes in pixels (a quarter more than --size, or --size with --no-augment)
   --workdir DIR      last.safetensors, best.safetensors, log.jsonl, events.tfevents, curves.png
+                     (\`retinaface table --help\` says how such folders become a table)
   --epochs N         passes over the pictures (60)
+  --width W          times all channels of a network on ResNet-50, a multiple of 1/16 (1): 0.25 costs a sixteenth
   --batch N          pictures in one part of a step (10)
   --accumulate N     parts of a step (1); batch 32 in steps of 4 is --batch 4 --accumulate 8
   --size N           edge of the square input in pixels (640)
@@ -107,6 +109,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
       cache: { type: 'string' },
       workdir: { type: 'string' },
       epochs: { type: 'string' },
+      width: { type: 'string' },
       batch: { type: 'string' },
       accumulate: { type: 'string' },
       size: { type: 'string' },
@@ -151,6 +154,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
       workers: numberOption('train', 'workers', values.workers, { min: 0, integer: true }),
       cache: count('cache', 512, 0),
       workdir: values.workdir,
+      width: numberOption('train', 'width', values.width, { min: 0, max: 1 }),
       epochs: count('epochs', 60),
       batch: count('batch', 10),
       accumulate: count('accumulate', 1),
@@ -187,6 +191,8 @@ interface TrainRun {
   /** Of decoded pictures, in MiB. */
   readonly cache: number;
   readonly workdir: string;
+  /** Of a network that is narrower than its configuration. */
+  readonly width: number | undefined;
   readonly epochs: number;
   readonly batch: number;
   readonly accumulate: number;
@@ -222,13 +228,19 @@ function identityOf(run: TrainRun): string {
   return JSON.stringify(run, (key, value: unknown) => (free.has(key as keyof TrainRun) ? undefined : value));
 }
 
+/** The configuration that was named, at the width that was asked for; of an unknown name, the model says what it is. */
+function configurationOf({ configuration, width }: TrainRun): ConfigurationName | Configuration {
+  if (width === undefined || !Object.hasOwn(configurations, configuration)) return configuration;
+  return narrowed(configurations[configuration], width);
+}
+
 async function trainNetwork(run: TrainRun): Promise<number> {
   const say = (words: string): void => {
     if (!run.quiet) process.stderr.write(words);
   };
   const schedule = parseSchedule(run.schedule);
   const device = await requestDevice();
-  using model = new RetinaFace(device, run.configuration);
+  using model = new RetinaFace(device, configurationOf(run));
   model.initialise(run.seed);
   const { network } = model;
   if (run.init !== undefined) {
@@ -329,6 +341,7 @@ async function trainNetwork(run: TrainRun): Promise<number> {
     }
     say(`going on after step ${from.step} of ${total}\n`);
   }
+  from = { ...from, adapters: [...new Set([...(from.adapters ?? []), model.gpu.info.description])] };
   const log = resumeLog((await readIfThere(file('log.jsonl')))?.toString() ?? '', from.step);
   await writeFile(file('log.jsonl'), log);
   const events = await readIfThere(file('events.tfevents'));

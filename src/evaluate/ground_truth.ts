@@ -152,6 +152,27 @@ export function groundTruthFromSamples(samples: readonly Sample[], source = 'sam
   return allCount(pictures, source);
 }
 
+/**
+ * Labels whose subsets are by the heights of the faces' boxes, in the manner of WIDER FACE's: all count in hard, those of at
+ * least `medium` pixels in medium, those of at least `easy` in easy; the others are ignored there.
+ */
+export function groundTruthByHeight(
+  samples: readonly Sample[],
+  least: { readonly easy: number; readonly medium: number },
+  source = 'samples',
+): GroundTruth {
+  const { pictures } = groundTruthFromSamples(samples, source);
+  const counted = pictures.map((picture) => {
+    const { boxes } = picture;
+    const from = (height: number): Uint8Array =>
+      Uint8Array.from({ length: boxes.length / 4 }, (_, i) =>
+        boxes[4 * i + 3]! - boxes[4 * i + 1]! >= height ? 1 : 0,
+      );
+    return { ...picture, counts: { easy: from(least.easy), medium: from(least.medium), hard: from(0) } };
+  });
+  return checked(counted, source, 'lists');
+}
+
 /** Ground truth from JSON lines `{"image","faces"}`; every face counts. @throws LabelError with the line. */
 export function groundTruthFromJsonLines(text: string, source: string): GroundTruth {
   return groundTruthFromSamples(parseJsonLines(text, { file: source, minimumSize: 0 }).samples, source);

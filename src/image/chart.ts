@@ -44,9 +44,9 @@ export interface Area {
 type Spot = readonly [x: number, y: number];
 
 const PAPER: Colour = [255, 255, 255];
-const INK: Colour = [40, 40, 40];
-const GRID: Colour = [226, 226, 226];
-const FRAME: Colour = [150, 150, 150];
+export const INK: Colour = [40, 40, 40];
+export const GRID: Colour = [226, 226, 226];
+export const FRAME: Colour = [150, 150, 150];
 
 /** Colours that colour-blind people tell apart (Okabe and Ito 2008), the most different first. */
 export const LINE_COLOURS: readonly Colour[] = [

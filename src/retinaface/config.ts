@@ -1,5 +1,6 @@
 import type { AnchorLevel } from '../detect/anchors.js';
-import type { ConfigurationName } from '../weights/recognise.js';
+import { ArgumentError } from '../gpu/errors.js';
+import { type ConfigurationName, WIDTH_STEPS } from '../weights/recognise.js';
 
 export type { ConfigurationName } from '../weights/recognise.js';
 
@@ -7,6 +8,8 @@ export type { ConfigurationName } from '../weights/recognise.js';
 export interface Configuration {
   readonly name: ConfigurationName;
   readonly backbone: 'mobilenet0.25' | 'resnet50';
+  /** Times the channels of the backbone; 1 unless the network was `narrowed`. A multiple of 1/16. */
+  readonly width: number;
   /** `report`: P2–P6 with a sixth map on top of C5. `published`: three levels, as public checkpoints hold them. */
   readonly pyramid: 'report' | 'published';
   /** Channels of every level of the pyramid. */
@@ -36,6 +39,7 @@ export interface Configuration {
 const baseline: Configuration = {
   name: 'baseline',
   backbone: 'resnet50',
+  width: 1,
   pyramid: 'report',
   channels: 256,
   slope: 0,
@@ -93,6 +97,26 @@ export const configurations: Readonly<Record<ConfigurationName, Configuration>> 
   'published-mobilenet0.25': publishedMobilenet,
   'published-resnet50': publishedResnet50,
 };
+
+/**
+ * The same graph with all channels of backbone, pyramid and context modules times `width`: for trainings on a CPU. Floating
+ * point operations fall with its square.
+ * @throws ArgumentError unless `width` is a multiple of 1/16 up to 1, so that every count of channels stays a multiple of
+ * 4; for a MobileNet, which has no such factor here.
+ */
+export function narrowed(configuration: Configuration, width: number): Configuration {
+  if (width === configuration.width) return configuration;
+  const problem = (expected: string, got: string, remedy: string): ArgumentError =>
+    new ArgumentError({ operation: 'narrow a network', expected, got, remedy });
+  if (!(width > 0 && width <= 1 && Number.isInteger(width * WIDTH_STEPS))) {
+    const near = Math.min(WIDTH_STEPS, Math.max(1, Math.round(width * WIDTH_STEPS) || 4)) / WIDTH_STEPS;
+    throw problem(`a width that is a multiple of 1/${WIDTH_STEPS}, at most 1`, String(width), `Pass ${near}, for one.`);
+  }
+  if (configuration.backbone !== 'resnet50') {
+    throw problem('a network on a ResNet-50', configuration.name, 'Narrow one of the report, as `context`.');
+  }
+  return { ...configuration, width, channels: (configuration.channels / configuration.width) * width };
+}
 
 /** Anchors per cell; every level has as many. */
 export function anchorsPerCell(configuration: Configuration): number {

@@ -42,11 +42,12 @@ export class Network {
   #training = false;
 
   constructor(gpu: Gpu, configuration: Configuration) {
-    const { backbone, pyramid, channels, slope, levels, context, landmarks, cascade } = configuration;
+    const { backbone, width, pyramid, channels, slope, levels, context, landmarks, cascade } = configuration;
     this.configuration = configuration;
     const parameters = (this.parameters = new ParameterList(gpu));
     const layers = this.#layers;
-    this.#backbone = backbone === 'resnet50' ? new ResNet50(parameters, layers) : new MobileNet(parameters, layers);
+    this.#backbone =
+      backbone === 'resnet50' ? new ResNet50(parameters, layers, width) : new MobileNet(parameters, layers);
     const inputs = this.#backbone.channels;
     // Names count levels by their stride 2^k in the report family, from 1 in the published one.
     const report = pyramid === 'report';

@@ -5,7 +5,7 @@ import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
 import type { Backbone } from './backbone.js';
 
-/** Blocks and inner channels of the four stages. */
+/** Blocks and inner channels of the four stages, at width 1. */
 const STAGES: readonly (readonly [blocks: number, width: number])[] = [
   [3, 64],
   [4, 128],
@@ -13,6 +13,8 @@ const STAGES: readonly (readonly [blocks: number, width: number])[] = [
   [3, 512],
 ];
 const EXPANSION = 4;
+/** Output channels of the stem, at width 1. */
+const STEM = 64;
 
 /** 1×1, 3×3, 1×1 around a shortcut (He et al. 2015), the stride on the 3×3 as in torchvision's v1.5. */
 class Bottleneck {
@@ -48,17 +50,27 @@ class Bottleneck {
   }
 }
 
-/** ResNet-50 without its classifier: C2 to C5, strides 4 to 32, with 256, 512, 1,024 and 2,048 channels. */
+/** ResNet-50 without its classifier: C2 to C5, strides 4 to 32, with 256, 512, 1,024 and 2,048 channels times the width. */
 export class ResNet50 implements Backbone {
-  readonly channels = [256, 512, 1024, 2048] as const;
+  readonly channels: readonly number[];
   readonly #stem: ConvBn;
   readonly #stages: readonly (readonly Bottleneck[])[];
 
-  constructor(parameters: ParameterList, layers: ConvBn[]) {
-    this.#stem = new ConvBn(parameters, { conv: 'body.conv1', norm: 'body.bn1', in: 3, out: 64, kernel: 7, stride: 2 });
+  /** `factor`: the width, times all channels but those of the picture. */
+  constructor(parameters: ParameterList, layers: ConvBn[], factor = 1) {
+    let cin = STEM * factor;
+    this.#stem = new ConvBn(parameters, {
+      conv: 'body.conv1',
+      norm: 'body.bn1',
+      in: 3,
+      out: cin,
+      kernel: 7,
+      stride: 2,
+    });
     layers.push(this.#stem);
-    let cin = 64;
-    this.#stages = STAGES.map(([blocks, width], s) =>
+    const stages = STAGES.map(([blocks, width]) => [blocks, width * factor] as const);
+    this.channels = stages.map(([, width]) => width * EXPANSION);
+    this.#stages = stages.map(([blocks, width], s) =>
       Array.from({ length: blocks }, (_, b) => {
         const stride = s > 0 && b === 0 ? 2 : 1;
         const block = new Bottleneck(parameters, layers, `body.layer${s + 1}.${b}`, cin, width, stride);

@@ -9,10 +9,10 @@ import { keep, scope } from '../tensor/scope.js';
 import { Tensor } from '../tensor/tensor.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
-import { recogniseBackbone, recogniseConfiguration } from '../weights/recognise.js';
+import { recogniseBackbone, recogniseConfiguration, recogniseWidth } from '../weights/recognise.js';
 import type { StateDict } from '../weights/state.js';
 import { BUNDLED_CONFIGURATION, bundledWeights } from './bundled.js';
-import { type Configuration, type ConfigurationName, configurations } from './config.js';
+import { type Configuration, type ConfigurationName, configurations, narrowed } from './config.js';
 import type { Face } from './face.js';
 import { Network } from './network.js';
 import { readNetworkState, writeNetworkState } from './network_state.js';
@@ -145,7 +145,7 @@ export class RetinaFace implements Disposable {
   loadState(tensors: StateDict, source: string, options: LoadOptions = {}): void {
     this.#assertLive();
     const recognised = this.#wanted ? undefined : recogniseConfiguration(tensors);
-    const configuration = recognised ? configurations[recognised] : this.#wanted;
+    const configuration = recognised ? narrowed(configurations[recognised], recogniseWidth(tensors)) : this.#wanted;
     if (!configuration) {
       const backbone = recogniseBackbone(tensors);
       throw new WeightsError({

@@ -13,11 +13,15 @@ export interface Position {
   readonly stepInEpoch: number;
   /** The best average precision so far, and the epoch after which it was measured. */
   readonly best?: { readonly score: number; readonly epoch: number };
+  /** Adapters that the run has gone on, in the order of their first steps. */
+  readonly adapters?: readonly string[];
   /** What the run was started with, as text: another text is another run. */
   readonly run: string;
 }
 
 const KEY = 'retinaface.training';
+const CONFIGURATION = 'configuration';
+const WIDTH = 'width';
 
 /**
  * One safetensors file with all that a run needs to go on bit for bit: parameters and running statistics (under their
@@ -27,8 +31,37 @@ export async function encodeCheckpoint(trainer: Trainer, position: Position): Pr
   const [parameters, momentum] = await Promise.all([readNetworkState(trainer.network), trainer.optimiser.state()]);
   const tensors = new Map<string, StateTensor>(parameters);
   for (const [name, tensor] of momentum) tensors.set(OPTIMISER_PREFIX + name, tensor);
-  const { name } = trainer.network.configuration;
-  return writeSafetensors(tensors, { [KEY]: JSON.stringify(position), configuration: name });
+  const { name, width } = trainer.network.configuration;
+  return writeSafetensors(tensors, { [KEY]: JSON.stringify(position), [CONFIGURATION]: name, [WIDTH]: String(width) });
+}
+
+/** Whose checkpoint a file is, and where the run stood. */
+export interface CheckpointHead {
+  /** The name of the network's configuration, and its width. */
+  readonly configuration: string;
+  readonly width: number;
+  readonly position: Position;
+}
+
+/** Reads the head of a checkpoint from the file's metadata. @throws WeightsError for one that is no checkpoint, or damaged. */
+export function readPosition(metadata: Readonly<Record<string, string>>, source: string): CheckpointHead {
+  const { [KEY]: text, [CONFIGURATION]: configuration = '', [WIDTH]: width = '1' } = metadata;
+  const problem = (got: string, remedy: string, cause?: unknown): WeightsError =>
+    new WeightsError({
+      operation: `read the training in ${source}`,
+      expected: 'a checkpoint of a training',
+      got,
+      remedy,
+      cause,
+    });
+  if (text === undefined) {
+    throw problem('weights alone', 'Start a new run from them with `--init`, in another folder.');
+  }
+  try {
+    return { configuration, width: Number(width), position: JSON.parse(text) as Position };
+  } catch (cause) {
+    throw problem(`'${text.slice(0, 60)}'`, 'The file was changed: take another checkpoint of that run.', cause);
+  }
 }
 
 /**
@@ -37,22 +70,13 @@ export async function encodeCheckpoint(trainer: Trainer, position: Position): Pr
  */
 export function restoreCheckpoint(trainer: Trainer, bytes: Uint8Array, source: string): Position {
   const { tensors, metadata } = readSafetensors(bytes, source);
-  const text = metadata[KEY];
-  if (text === undefined) {
-    throw new WeightsError({
-      operation: `resume from ${source}`,
-      expected: 'a checkpoint of a training',
-      got: 'weights alone',
-      remedy: 'Start a new run from them with `--init`, in another folder.',
-    });
-  }
+  const { position } = readPosition(metadata, source);
   const parameters: StateDict = new Map([...tensors].filter(([name]) => !name.startsWith(OPTIMISER_PREFIX)));
   const momentum: StateDict = new Map(
     [...tensors]
       .filter(([name]) => name.startsWith(OPTIMISER_PREFIX))
       .map(([name, tensor]) => [name.slice(OPTIMISER_PREFIX.length), tensor]),
   );
-  const position = JSON.parse(text) as Position;
   writeNetworkState(trainer.network, parameters, source);
   trainer.optimiser.load(momentum);
   trainer.resume();

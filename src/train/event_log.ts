@@ -27,6 +27,16 @@ export function readLog(text: string): LogEntry[] {
   return text.split('\n').flatMap((line) => parseLine(line) ?? []);
 }
 
+/**
+ * The first line of a log that is no entry, counted from 1; undefined where all are. What follows the last end of line may
+ * be torn: that is how a log looks after a sudden death.
+ */
+export function damagedLine(text: string): { readonly line: number; readonly text: string } | undefined {
+  const lines = text.split('\n').slice(0, -1);
+  const at = lines.findIndex((line) => parseLine(line) === undefined);
+  return at < 0 ? undefined : { line: at + 1, text: lines[at]! };
+}
+
 /** The part of a log to go on from after `step` steps: its whole lines up to that step, torn and later ones dropped. */
 export function resumeLog(text: string, step: number): string {
   // What follows the last end of line was torn, even where it happens to parse.

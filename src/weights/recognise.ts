@@ -7,6 +7,12 @@ export type ConfigurationName =
 /** Files that hold an ImageNet classifier, whose trunk serves as a backbone. */
 export type BackboneName = 'resnet50-backbone' | 'mobilenet0.25-backbone';
 
+/** Widths of a narrowed network are multiples of one over this. */
+export const WIDTH_STEPS = 16;
+
+/** Extents from here on are counts of channels, which a width scales; those below are colours, kernels and codes. */
+const LEAST_CHANNELS = 64;
+
 interface Signature<Name> {
   readonly name: Name;
   /** Tensors that must be there, with these shapes in PyTorch's layout. */
@@ -15,7 +21,8 @@ interface Signature<Name> {
   readonly lacks: readonly string[];
 }
 
-const RESNET50 = { 'body.conv1.weight': [64, 3, 7, 7], 'body.layer4.2.conv3.weight': [2048, 512, 1, 1] };
+const WIDEST = 'body.layer4.2.conv3.weight';
+const RESNET50 = { 'body.conv1.weight': [64, 3, 7, 7], [WIDEST]: [2048, 512, 1, 1] } as const;
 const REPORT = {
   ...RESNET50,
   'fpn.lateral2.0.weight': [256, 256, 1, 1],
@@ -65,9 +72,20 @@ const BACKBONES: readonly Signature<BackboneName>[] = [
   },
 ];
 
-/** The configuration whose weights these are, or undefined: a few telling names and shapes decide, `matchState` compares all. */
+/**
+ * The configuration whose weights these are, at any width (`recogniseWidth`), or undefined: a few telling names and shapes
+ * decide, `matchState` compares all.
+ */
 export function recogniseConfiguration(tensors: StateDict): ConfigurationName | undefined {
-  return recognise(tensors, CONFIGURATIONS);
+  return recognise(tensors, CONFIGURATIONS, recogniseWidth(tensors));
+}
+
+/** The width of the ResNet-50 that these weights have; 1 where they have none, or one that no narrowed network has. */
+export function recogniseWidth(tensors: StateDict): number {
+  const [, inner = NaN] = tensors.get(WIDEST)?.shape ?? [];
+  const [, whole] = RESNET50[WIDEST];
+  const width = inner / whole;
+  return width <= 1 && Number.isInteger(width * WIDTH_STEPS) ? width : 1;
 }
 
 /** The classifier whose trunk can serve as a backbone, or undefined. Its names have no `body.` yet (`toParameterNames`). */
@@ -75,11 +93,12 @@ export function recogniseBackbone(tensors: StateDict): BackboneName | undefined 
   return recognise(tensors, BACKBONES);
 }
 
-function recognise<Name>(tensors: StateDict, signatures: readonly Signature<Name>[]): Name | undefined {
+function recognise<Name>(tensors: StateDict, signatures: readonly Signature<Name>[], width = 1): Name | undefined {
   const names = [...tensors.keys()];
+  const scaled = (extent: number): number => (extent >= LEAST_CHANNELS ? extent * width : extent);
   return signatures.find(
     ({ has, lacks }) =>
-      Object.entries(has).every(([name, shape]) => tensors.get(name)?.shape.join() === shape.join()) &&
+      Object.entries(has).every(([name, shape]) => tensors.get(name)?.shape.join() === shape.map(scaled).join()) &&
       !names.some((name) => lacks.some((start) => name.startsWith(start))),
   )?.name;
 }
