@@ -1,0 +1,115 @@
+// `retinaface table` and `retinaface reproduce` as a user meets them.
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { readImage } from '../../src/node/files.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'retinaface-table-'));
+after(() => {
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const retinaface = (...args: readonly string[]) =>
+  spawnSync(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], { cwd: root, encoding: 'utf8' });
+const at = (name: string): string => join(folder, name);
+
+const small = ['--synthetic', '4', '--scene', '64', '--size', '64', '--batch', '2', '--epochs', '1', '--evaluate', '0'];
+for (const seed of ['1', '2']) {
+  const run = ['train', '--config', 'context', '--width', '0.0625', '--seed', seed, '--workdir', at(`run${seed}`)];
+  const { status, stderr } = retinaface(...run, ...small);
+  assert.equal(status, 0, stderr);
+}
+
+/** Writes what `evaluate --weights RUN/best.safetensors --out RUN/evaluation` leaves. */
+function evaluation(run: string, figures: object, weights = join(at(run), 'best.safetensors')): void {
+  const hash = createHash('sha256').update(readFileSync(weights)).digest('hex');
+  mkdirSync(join(at(run), 'evaluation'), { recursive: true });
+  const result = { ...figures, protocol: { name: 'published', weights: hash, pictures: 4 } };
+  writeFileSync(join(at(run), 'evaluation/result.json'), JSON.stringify(result));
+}
+
+test('a run without evaluation is a row of dashes beside the figures of the report', () => {
+  const { status, stdout, stderr } = retinaface('table', at('run1'));
+  assert.equal(status, 0, stderr);
+  const [, , row = ''] = stdout.split('\n');
+  const cells = row.split('|').map((cell) => cell.trim());
+  assert.deepEqual(cells.slice(1, 11), [
+    'context ×0.0625',
+    ...['–', '–', '–', '0'],
+    '.873 / .883 / .783',
+    ...['–', '1', '2', '1'],
+  ]);
+  assert.notEqual(cells[11], '–');
+  assert.ok(Number(cells[12]) > 0);
+});
+
+test('several seeds are one row with mean and deviation, as Markdown, JSON and a picture', async () => {
+  evaluation('run1', { easy: 0.5, medium: 0.4, hard: null });
+  evaluation('run2', { easy: 0.7, medium: 0.4, hard: null });
+  const { status, stdout, stderr } = retinaface('table', at('run1'), at('run2'), '--out', at('table.png'));
+  assert.equal(status, 0, stderr);
+  assert.match(stdout, /context ×0\.0625 \| 0\.600 ± 0\.141 \| 0\.400 ± 0\.000 \| +– \| +2 \|/);
+  assert.match(stdout, /Evaluated: .*"checkpoint":"best\.safetensors".*"pictures":4/);
+  assert.ok((await readImage(at('table.png'))).width > 800);
+  const { rows } = JSON.parse(retinaface('table', at('run1'), at('run2'), '--json').stdout) as {
+    rows: { n: number; easy: { mean: number }; hard: null; runs: unknown[] }[];
+  };
+  assert.equal(rows.length, 1);
+  assert.deepEqual([rows[0]!.n, rows[0]!.hard, rows[0]!.runs.length], [2, null, 2]);
+  assert.ok(Math.abs(rows[0]!.easy.mean - 0.6) < 1e-12);
+});
+
+test('what is no run, damaged, or of other weights is named', () => {
+  mkdirSync(at('empty'));
+  for (const name of ['log', 'stale', 'torn', 'again']) cpSync(at('run1'), at(name), { recursive: true });
+  writeFileSync(join(at('log'), 'log.jsonl'), `{"step":1,"epoch":0}\nnonsense\n{"step":2,"epoch":0}\n`);
+  evaluation('stale', { easy: 1, medium: 1, hard: 1 }, join(root, 'package.json'));
+  appendFileSync(join(at('torn'), 'evaluation/result.json'), '}');
+  const cases: readonly (readonly [runs: readonly string[], message: RegExp])[] = [
+    [['empty'], /empty: expected the folder of a training, .* got one without last\.safetensors/],
+    [['absent'], /nothing there/],
+    [['log'], /log\.jsonl, line 2: .*'nonsense'/],
+    [['stale'], /an evaluation of .*best\.safetensors.* got one of other weights/],
+    [['torn'], /result\.json: expected an evaluation/],
+    [['run1', 'again'], /every seed once, got seed 1/],
+  ];
+  for (const [runs, message] of cases) {
+    const { status, stderr, stdout } = retinaface('table', ...runs.map(at));
+    assert.deepEqual([status, stdout], [1, ''], stderr);
+    assert.match(stderr, message);
+  }
+  assert.equal(retinaface('table').status, 2);
+  assert.equal(retinaface('table', at('run1'), '--out', 'table.txt').status, 2);
+});
+
+test('the ablation in small: a table, answers and curves; the same command repeats nothing', async () => {
+  const args = ['reproduce', '--steps', '2', '--seeds', '1,2', '--out', at('small')];
+  const tiny = ['--size', '64', '--width', '0.0625', '--batch', '2', '--scenes', '4', '--held', '2'];
+  const first = retinaface(...args, ...tiny, '--variants', 'baseline,context');
+  assert.equal(first.status, 0, first.stderr);
+  assert.match(first.stdout, /\| baseline \|.*\| +2 \| +2 \|/);
+  assert.match(
+    first.stdout,
+    /Does the context module help\? context − baseline, drawn scenes: easy .*paired over 2 seeds/,
+  );
+  const picture = await readImage(at('small/curves.png'));
+  assert.deepEqual([picture.width, picture.height], [1280, 960]);
+  const result = join(at('small'), 'context-2/result.json');
+  const written = statSync(result).mtimeMs;
+  rmSync(join(at('small'), 'baseline-1/result.json'));
+  const again = retinaface(...args, ...tiny, '--variants', 'baseline,context', '--json');
+  assert.match(again.stderr, /3 of 4 runs kept from before/);
+  assert.equal(statSync(result).mtimeMs, written);
+  // A run that is repeated with the same steps and seed gives the same figures.
+  const { runs } = JSON.parse(again.stdout) as { runs: { synthetic: object; steps: number }[] };
+  assert.equal(runs.length, 4);
+  const other = retinaface(...args, ...tiny, '--variants', 'baseline,context', '--rate', '0.5');
+  assert.equal(other.status, 2);
+  assert.match(other.stderr, /--out with runs of these settings/);
+});
