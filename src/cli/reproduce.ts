@@ -63,12 +63,12 @@ that none has seen. Answers the report's three questions as paired differences o
   --variants A,B,…   some of the four (all)
   --real DIR         also measure on real pictures: DIR/NAME_annotations.json and the pictures in DIR/NAME
   --width W          times all channels (0.25)
-  --size N           edge of the input in pixels (128)
+  --size N           edge of the input in pixels (96)
   --batch N          pictures of a step (8)
   --scenes N         scenes to learn from (1200)
   --held N           scenes to be measured on (150)
-  --rate R           greatest learning rate (0.01): linear up over a twentieth of the budget, then a cosine down to 0
-  --clip NORM        scale longer gradients down to it (20)
+  --rate R           greatest learning rate (0.02): linear up over a twentieth of the budget, then a cosine down to 0
+  --clip NORM        scale longer gradients down to it (200)
   --json             all figures and answers as JSON on stdout, in the place of Markdown
   --quiet            no words on stderr but errors
 
@@ -117,12 +117,12 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
       settings: {
         budget: steps === undefined ? { seconds: 60 * number('minutes', 3) } : { steps },
         width: number('width', 0.25, 1),
-        size: count('size', 128, 64),
+        size: count('size', 96, 64),
         batch: count('batch', 8),
         scenes: count('scenes', 1200),
         held: count('held', 150),
-        rate: number('rate', 0.01),
-        clip: number('clip', 20),
+        rate: number('rate', 0.02),
+        clip: number('clip', 200),
       },
       seeds: [...new Set(seeds)],
       variants: VARIANTS.filter((name) => variants.includes(name)),

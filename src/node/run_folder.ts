@@ -40,12 +40,7 @@ export async function readRunFolder(folder: string): Promise<VariantRun> {
   const { batch, accumulate = 1, seed, epochs } = options;
   for (const [name, value] of Object.entries({ batch, accumulate, seed })) {
     if (typeof value === 'number') continue;
-    throw problem(
-      file(LAST),
-      `the number '${name}' among the options of the run`,
-      JSON.stringify(value) ?? 'none',
-      OLD,
-    );
+    throw problem(file(LAST), `the number '${name}' among the options of the run`, String(value), OLD);
   }
   const evaluation = existsSync(file(EVALUATION))
     ? await readEvaluation(file(EVALUATION), folder, new Map([[LAST, bytes]]))
@@ -106,11 +101,12 @@ async function readEvaluation(path: string, folder: string, read: Map<string, Ui
     const value = result[subset];
     if (value === null || (typeof value === 'number' && value >= 0 && value <= 1)) return value ?? NaN;
     const again = 'Evaluate again, or remove that folder.';
-    throw problem(path, `'${subset}': a number of 0 to 1`, JSON.stringify(value) ?? 'none', again);
+    throw problem(path, `'${subset}': a number of 0 to 1`, String(value), again);
   }) as [number, number, number];
   const { weights, ...protocol } = parseObject(JSON.stringify(given ?? null), path, "the evaluation's 'protocol'");
   const hashes = new Map<string, string>();
-  for (const name of ['best.safetensors', LAST]) {
+  // Where both are the same bytes, the best is meant.
+  for (const name of [LAST, 'best.safetensors']) {
     if (!existsSync(join(folder, name))) continue;
     const bytes = read.get(name) ?? (await readBytes(join(folder, name), 'read the run'));
     hashes.set(createHash('sha256').update(bytes).digest('hex'), name);

@@ -52,10 +52,15 @@ export async function trainWithin(
   let spent = 0;
   const shareAt = (step: number, seconds: number): number =>
     'steps' in budget ? step / budget.steps : seconds / budget.seconds;
-  for (const pause of plan.pauses) {
+  // Of a few steps, several shares may end at the same one.
+  const pauses = plan.pauses.map((share) =>
+    'steps' in budget ? Math.max(1, Math.round(share * budget.steps)) / budget.steps : share,
+  );
+  const now = (): number => host.now();
+  for (const pause of new Set(pauses)) {
     const before = spent;
-    const began = host.now();
-    const seconds = (): number => before + host.now() - began;
+    const began = now();
+    const seconds = (): number => before + now() - began;
     let next = position.step;
     position = await runTraining(
       trainer,
@@ -77,11 +82,8 @@ export async function trainWithin(
         },
         save: (checkpoint) => (pause >= 1 ? host.save(checkpoint) : Promise.resolve()),
         evaluate: () => Promise.resolve(NaN),
-        stopRequested() {
-          if (shareAt(next, seconds()) < pause) return false;
-          return true;
-        },
-        now: host.now,
+        stopRequested: () => shareAt(next, seconds()) >= pause,
+        now,
       },
     );
     await trainer.network.parameters.gpu.device.queue.onSubmittedWorkDone();

@@ -46,9 +46,8 @@ test('a narrowed network has the same graph with all channels times the width, a
       [1, count, 10],
     ],
   );
-  for (const tensor of [...backbone, ...pyramid, ...features, ...Object.values(first), ...Object.values(second!)]) {
-    (tensor as Tensor | undefined)?.dispose();
-  }
+  const heads = [first, second!].flatMap(({ logits, boxes, landmarks }) => [logits, boxes, landmarks!]);
+  for (const tensor of [...backbone, ...pyramid, ...features, ...heads]) tensor.dispose();
 });
 
 for (const [name, width] of [
