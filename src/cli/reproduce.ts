@@ -605,15 +605,17 @@ function drawCurves(results: readonly RunResult[], variants: readonly Variant[])
     );
     return steps.map((entry, i) => [entry['spent']! / 60, smoothed[i]!]);
   });
+  const end = Math.max(...results.map(({ seconds }) => seconds / 60));
+  const xRange = [0, end] as const;
   const label = { xLabel: 'minutes of training', scale: 2 };
   drawChart(
     canvas,
-    { ...label, title: 'average precision, hard: all faces of scenes not seen', lines: precision, yRange: [0, 1] },
+    { ...label, title: 'average precision, hard: all faces of scenes not seen', lines: precision, xRange },
     { x1: 0, y1: 0, x2: 1280, y2: 480 },
   );
   drawChart(
     canvas,
-    { ...label, title: 'class loss (of full: both heads)', lines: loss, logarithmic: true },
+    { ...label, title: 'class loss (of full: both heads)', lines: loss, xRange, logarithmic: true },
     { x1: 0, y1: 480, x2: 1280, y2: 960 },
   );
   return canvas;

@@ -12,7 +12,7 @@ a00e1fhf bgguhhhu c00egghe d11fhhhf e00ehvge f698s888 g00fhhhf1e hgguhhhh i40c44
 n00uhhhh o00ehhhe p00uhhhugg q00fhhhf11 r00mpggg s00fge1u t88s8896 u00hhhjd v00hhha4 w00hllla x00ha4ah y00hhhhf1e
 z00v248v 0ehjlphe 14c4444e 2eh1248v 3v2421he 426aiv22 5vgu11he 668guhhe 7v124888 8ehhehhe 9ehhf12c .00000cc ,0000cc48
 :0cc0cc0 -000v000 _0000000v +044v440 =00v0v00 /11248gg %pp248jj (2488842 )8422248 [e88888e ]e22222e <248g842 >8421248
-*0level0 !4444404 ?eh12404 '4400000 ×000a4a0 ±44v440v –000e000 ;cc0cc448 ≥842480v &8kk8lid`;
+*0level0 !4444404 ?eh12404 '4400000 ×000a4a0 ~008l200 ±44v440v –000e000 ;cc0cc448 ≥842480v &8kk8lid`;
 
 const COLUMNS = 5;
 /** Columns from one character to the next. */

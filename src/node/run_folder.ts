@@ -101,7 +101,7 @@ async function readEvaluation(path: string, folder: string, read: Map<string, Ui
     const value = result[subset];
     if (value === null || (typeof value === 'number' && value >= 0 && value <= 1)) return value ?? NaN;
     const again = 'Evaluate again, or remove that folder.';
-    throw problem(path, `'${subset}': a number of 0 to 1`, String(value), again);
+    throw problem(path, `'${subset}': a number of 0 to 1`, JSON.stringify({ [subset]: value }), again);
   }) as [number, number, number];
   const { weights, ...protocol } = parseObject(JSON.stringify(given ?? null), path, "the evaluation's 'protocol'");
   const hashes = new Map<string, string>();

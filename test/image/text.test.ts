@@ -55,7 +55,7 @@ test('text turned upwards is read from below', () => {
 
 test('every printable character that charts use has a shape of its own; others are an empty box', () => {
   const shapes = new Map<string, string>();
-  const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789' + ".,:-_+=/%()[]<>*!?'×±–;≥& é";
+  const characters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789' + ".,:-_+=/%()[]<>*!?'×~±–;≥& é";
   for (const character of characters) {
     const canvas = paper(5, TEXT_HEIGHT + 2);
     drawText(canvas, character, 0, 0, [0, 0, 0]);
