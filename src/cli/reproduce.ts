@@ -40,7 +40,7 @@ const QUESTIONS: readonly { readonly asks: string; readonly more: Variant; reado
 
 /** Seeds of the scenes to learn from and of those to be measured on: the same for all runs. */
 const TRAINING_SCENES = 101;
-const HELD_SCENES = 202;
+const HELD_SCENES = 303;
 
 /** Shares of the budget at which runs are measured; the last one gives the figures. */
 const PAUSES = [0.25, 0.5, 0.75, 1];
