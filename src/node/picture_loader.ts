@@ -134,7 +134,8 @@ class DecodePool {
     worker.on('message', (result: DecodeResult) => {
       const settle = this.#running.get(worker);
       this.#running.delete(worker);
-      worker.unref();
+      // A result that was on its way when the pool was closed must not take away what keeps the process alive until then.
+      if (!this.#closed) worker.unref();
       this.#idle.push(worker);
       settle?.resolve(result);
       this.#next();
