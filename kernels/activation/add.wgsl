@@ -6,6 +6,7 @@
 // Deterministic; NaN passes through.
 
 import package::shared::grid::flat_index;
+import package::shared::rectifier::rectify4;
 
 struct Params {
   count4: u32,
@@ -31,7 +32,7 @@ fn main(
   }
   var v = a[i] + b[i];
   @if(activation) {
-    v = select(params.slope * v, v, v > vec4f());
+    v = rectify4(v, params.slope);
   }
   y[i] = v;
 }

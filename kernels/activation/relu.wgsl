@@ -5,9 +5,10 @@
 //
 // x, y: any shape, contiguous, read as vec4 (the buffer's last vec4 may reach past the tensor: its surplus is not read).
 // One invocation: 4 elements. Grid: ceil(count / 4 / 64), folded. No limits beyond the binding size; deterministic.
-// NaN passes through: both comparisons with it are false, and slope·NaN is NaN.
+// −∞ becomes 0 without a leak; NaN passes through.
 
 import package::shared::grid::flat_index;
+import package::shared::rectifier::rectify4;
 
 struct Params {
   count4: u32,
@@ -31,5 +32,5 @@ fn main(
     return;
   }
   let v = x[i];
-  y[i] = select(params.slope * v, v, v > vec4f());
+  y[i] = rectify4(v, params.slope);
 }

@@ -11,6 +11,7 @@
 
 import package::shared::conv::{first_tap, input_pixel};
 import package::shared::grid::flat_index;
+import package::shared::rectifier::rectify;
 
 struct Params {
   pixels: u32,
@@ -94,7 +95,7 @@ fn main(
     v += residual[pixel * params.residual_pitch + params.residual_offset + channel];
   }
   @if(activation) {
-    v = select(params.slope * v, v, v > 0.0);
+    v = rectify(v, params.slope);
   }
   y[pixel * params.y_pitch + params.y_offset + channel] = v;
 }

@@ -12,6 +12,7 @@
 import constants::{ROWS, KERNEL_W, STRIDE_X, DILATION_X};
 import package::shared::conv::first_tap;
 import package::shared::grid::flat_index;
+import package::shared::rectifier::rectify4;
 
 struct Params {
   pixels: u32,
@@ -58,7 +59,7 @@ fn finish(sum: vec4f, pixel: u32, column: u32) {
     v += residual[pixel * params.residual_pitch4 + params.residual_offset4 + column];
   }
   @if(activation) {
-    v = select(params.slope * v, v, v > vec4f());
+    v = rectify4(v, params.slope);
   }
   y[pixel * params.y_pitch4 + params.y_offset4 + column] = v;
 }

@@ -11,6 +11,7 @@
 import constants::{ROWS, COLS};
 import package::shared::conv::{first_tap, input_pixel};
 import package::shared::grid::flat_index;
+import package::shared::rectifier::rectify4;
 
 struct Params {
   pixels: u32,
@@ -60,7 +61,7 @@ fn finish(sum: vec4f, pixel: u32, column: u32) {
     v += residual[pixel * params.residual_pitch4 + params.residual_offset4 + column];
   }
   @if(activation) {
-    v = select(params.slope * v, v, v > vec4f());
+    v = rectify4(v, params.slope);
   }
   y[pixel * params.y_pitch4 + params.y_offset4 + column] = v;
 }

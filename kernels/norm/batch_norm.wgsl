@@ -7,6 +7,7 @@
 // of channels). Grid: ceil(rows·c / 64), folded.
 
 import package::shared::grid::flat_index;
+import package::shared::rectifier::{rectify, rectify4};
 
 @if(vectors) alias Lane = vec4f;
 @if(!vectors) alias Lane = f32;
@@ -43,8 +44,11 @@ fn main(
   @if(added) {
     v += residual[i];
   }
-  @if(activation) {
-    v = select(params.slope * v, v, v > Lane());
+  @if(activation && vectors) {
+    v = rectify4(v, params.slope);
+  }
+  @if(activation && !vectors) {
+    v = rectify(v, params.slope);
   }
   y[i] = v;
 }

@@ -68,9 +68,9 @@ export const FAULTS: readonly Fault[] = [
   },
   {
     what: 'the two branches of a rectifier are exchanged',
-    kernel: 'conv/conv2d_forward_plain',
-    find: 'select(params.slope * v, v, v > vec4f())',
-    replace: 'select(v, params.slope * v, v > vec4f())',
+    kernel: 'shared/rectifier',
+    find: 'select(leaked, v, v > vec4f())',
+    replace: 'select(v, leaked, v > vec4f())',
     file: CONV,
     test: 'every combination of scale, shift, residual and activation',
   },
