@@ -1,0 +1,131 @@
+// One way to compute the cases, in a process of its own (two copies of Dawn would share one): `ours`, `webgpu` or `cpu`.
+// For each case it is sent it answers { ms }, after writing the output (float32, NCHW) to the file named with the case.
+import { writeFileSync } from 'node:fs';
+import ort from 'onnxruntime-node';
+import { Gpu } from '../../src/gpu/gpu.js';
+import type { ConvBn } from '../../src/nn/conv_bn.js';
+import { ParameterList } from '../../src/nn/parameter.js';
+import { requestDevice } from '../../src/node/device.js';
+import { conv2d } from '../../src/ops/conv2d.js';
+import { ResNet50 } from '../../src/retinaface/resnet50.js';
+import { Tensor } from '../../src/tensor/tensor.js';
+import { formulaTensor } from '../../test/helpers/formula.js';
+import { type Case, graphOf, inputOf, SHAPES } from './cases.js';
+import { encodeOnnx } from './onnx.js';
+
+export interface Request {
+  readonly which: Case;
+  /** Where the output goes; absent: it is dropped. */
+  readonly file?: string;
+}
+
+export type Reply = { readonly ready: string } | { readonly ms: number } | { readonly error: string };
+
+/** Input in and output out are part of a run, as an array in this process's memory, for all alike. */
+type Compute = (input: Float32Array) => Promise<Float32Array>;
+
+/** [a, b] in rows of `b` to columns: NCHW to NHWC and back. */
+function transposed(data: Float32Array, rows: number, columns: number, width = rows): Float32Array<ArrayBuffer> {
+  const result = new Float32Array(columns * width);
+  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) result[c * width + r] = data[r * columns + c]!;
+  return result;
+}
+
+/** PyTorch's [o, i, h, w] as our [h, w, i, o]. */
+function weightOf(name: string, [kh, kw, cin, cout]: readonly number[]): Float32Array<ArrayBuffer> {
+  const taps = kh! * kw!;
+  const theirs = formulaTensor(name, [cout!, cin!, kh!, kw!]);
+  const ours = new Float32Array(theirs.length);
+  for (let o = 0; o < cout!; o++)
+    for (let i = 0; i < cin!; i++)
+      for (let t = 0; t < taps; t++) ours[(t * cin! + i) * cout! + o] = theirs[(o * cin! + i) * taps + t]!;
+  return ours;
+}
+
+async function ours(): Promise<{ ready: string; prepare: (which: Case) => Compute }> {
+  const gpu = Gpu.of(await requestDevice());
+  const { vendor, description } = gpu.info;
+  const network = (which: Case): ((x: Tensor) => Tensor) => {
+    if (which === 'convolution') {
+      const shape = [3, 3, 256, 256];
+      const weight = Tensor.from(gpu, weightOf('filter.weight', shape), shape);
+      return (x) => conv2d(x, weight, { padding: 1 });
+    }
+    const parameters = new ParameterList(gpu);
+    const layers: ConvBn[] = [];
+    const trunk = new ResNet50(parameters, layers);
+    for (const parameter of parameters) {
+      const { name, shape } = parameter;
+      parameter.write(
+        shape.length === 4 ? weightOf(name, shape) : (formulaTensor(name, shape) as Float32Array<ArrayBuffer>),
+      );
+    }
+    for (const layer of layers) layer.fold();
+    return (x) => {
+      const maps = trunk.forward(x);
+      for (const map of maps.slice(0, -1)) map.dispose();
+      return maps.at(-1)!;
+    };
+  };
+  return {
+    ready: `${vendor}, ${description}`,
+    prepare(which) {
+      const compute = network(which);
+      const [, , height = 0, width = 0] = SHAPES[which].input;
+      return async (input) => {
+        using x = Tensor.from(gpu, input as Float32Array<ArrayBuffer>, [
+          1,
+          height,
+          width,
+          input.length / height / width,
+        ]);
+        using y = compute(x);
+        return y.read();
+      };
+    },
+  };
+}
+
+function theirs(provider: 'webgpu' | 'cpu'): { ready: string; prepare: (which: Case) => Promise<Compute> } {
+  return {
+    ready: `ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}`,
+    async prepare(which) {
+      const session = await ort.InferenceSession.create(encodeOnnx(graphOf(which)), { executionProviders: [provider] });
+      return async (input) => {
+        const { output } = await session.run({ input: new ort.Tensor('float32', input, SHAPES[which].input) });
+        return output!.data as Float32Array;
+      };
+    },
+  };
+}
+
+const kind = process.argv[2] as 'ours' | 'webgpu' | 'cpu';
+const reply = (message: Reply): void => void process.send!(message);
+const { ready, prepare } = kind === 'ours' ? await ours() : theirs(kind);
+const prepared = new Map<Case, { readonly compute: Compute; readonly input: Float32Array }>();
+
+process.on('message', ({ which, file }: Request) => {
+  void (async () => {
+    let state = prepared.get(which);
+    const [, channels = 0, height = 0, width = 0] = SHAPES[which].input;
+    if (!state) {
+      const input = inputOf(which);
+      // Ours is NHWC with channels in fours; the order is each library's own and not part of a run.
+      const own = kind === 'ours' ? transposed(input, channels, height * width, Math.ceil(channels / 4) * 4) : input;
+      state = { compute: await prepare(which), input: own };
+      prepared.set(which, state);
+    }
+    const start = performance.now();
+    const output = await state.compute(state.input);
+    const ms = performance.now() - start;
+    if (file !== undefined) {
+      const [, c = 0, h = 0, w = 0] = SHAPES[which].output;
+      writeFileSync(file, new Uint8Array((kind === 'ours' ? transposed(output, h * w, c) : output).slice().buffer));
+    }
+    reply({ ms });
+  })().catch((error: unknown) => {
+    reply({ error: error instanceof Error ? error.message : String(error) });
+  });
+});
+process.on('disconnect', () => process.exit(0));
+reply({ ready });
