@@ -1,5 +1,5 @@
 // Runs test files, each in a process of its own, and counts. `npm test -- NAME…` picks files whose path holds a name.
-// A file that runs no test fails the run. The last line is `N passed, N failed`, with `, N skipped` where some were.
+// slow/ and browser/ run where they are named. A file that runs no test fails the run. The last line is `N passed, N failed`, with `, N skipped` where some were.
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
@@ -11,7 +11,10 @@ const wanted = process.argv.slice(2);
 const files = readdirSync(root, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
   .map((entry) => join(entry.parentPath, entry.name))
-  .filter((file) => wanted.length === 0 || wanted.some((name) => relative(root, file).includes(name)))
+  .filter((file) => {
+    const path = relative(root, file);
+    return wanted.length === 0 ? !/^(slow|browser)\//.test(path) : wanted.some((name) => path.includes(name));
+  })
   .sort();
 
 process.env['XDG_RUNTIME_DIR'] ??= '/tmp';

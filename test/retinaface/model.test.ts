@@ -9,31 +9,17 @@ import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { elements } from '../../src/tensor/shape.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { writeSafetensors } from '../../src/weights/safetensors.js';
-import type { StateTensor } from '../../src/weights/state.js';
 import { testDevice as device } from '../helpers/device.js';
-import { formulaTensor } from '../helpers/formula.js';
+import { formulaState } from '../helpers/formula_state.js';
 
 const gpu = Gpu.of(device);
-
-/** Weights by formula for every parameter of a configuration, in PyTorch's layout. */
-function formulaState(name: ConfigurationName): Map<string, StateTensor> {
-  const network = new Network(gpu, configurations[name]);
-  const state = new Map<string, StateTensor>();
-  for (const { name: parameter, shape } of network.parameters) {
-    const [kh, kw, cin, cout] = shape;
-    const torch = shape.length === 4 ? [cout!, cin!, kh!, kw!] : [...shape];
-    state.set(parameter, { shape: torch, data: formulaTensor(parameter, torch) });
-  }
-  network.dispose();
-  return state;
-}
 
 function picture(width: number, height: number): { data: Uint8Array; width: number; height: number } {
   const data = Uint8Array.from({ length: width * height * 4 }, (_, i) => (i * 7 + (i >> 5)) % 256);
   return { data, width, height };
 }
 
-const mobilenet = formulaState('published-mobilenet0.25');
+const mobilenet = formulaState(gpu, 'published-mobilenet0.25');
 
 function mobilenetModel(): RetinaFace {
   const model = new RetinaFace(device);

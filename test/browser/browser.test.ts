@@ -1,0 +1,178 @@
+// The library as a browser gets it: built, bundled by esbuild, on a page of a local server, in headless Chromium with its
+// own WebGPU (SwiftShader). What the page finds is what Node finds.
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+// tsx brings esbuild.
+import { build } from 'esbuild';
+import { Gpu } from '../../src/gpu/gpu.js';
+import { drawnPicture } from '../helpers/drawn_picture.js';
+import { decodeImage, encodePng } from '../../src/node/codecs.js';
+import type { Face } from '../../src/retinaface/face.js';
+import { RetinaFace } from '../../src/retinaface/retinaface.js';
+import { writeSafetensors } from '../../src/weights/safetensors.js';
+import { testDevice as device } from '../helpers/device.js';
+import { formulaState } from '../helpers/formula_state.js';
+import { haveSharedData, sharedData } from '../helpers/shared_data.js';
+import type { Findings, Job } from './page.js';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const CHROMIUM = [process.env['RETINAFACE_TEST_CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
+  (path) => path !== '' && existsSync(path),
+);
+const needsChromium = CHROMIUM === undefined ? { skip: 'no Chromium at /usr/bin/chromium' } : {};
+
+const PAGE = '<!doctype html><meta charset="utf-8"><title>at work</title><script type="module" src="page.js"></script>';
+
+/** The page's script in one file, the library in it as package.json exports it to browsers. */
+async function bundle(): Promise<Uint8Array> {
+  execFileSync(process.execPath, ['tools/build.mjs'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL('page.ts', import.meta.url))],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+    platform: 'browser',
+    logLevel: 'error',
+    plugins: [
+      {
+        name: 'the package instead of its sources',
+        setup({ onResolve, resolve }) {
+          onResolve({ filter: /src\/browser\/index\.js$/ }, ({ kind }) =>
+            resolve('retinaface-webgpu', { kind, resolveDir: root }),
+          );
+        },
+      },
+    ],
+  });
+  return outputFiles[0]!.contents;
+}
+
+/** Serves files by their addresses on this machine alone; settles with what the page posts. */
+async function serve(
+  files: ReadonlyMap<string, readonly [type: string, body: Uint8Array | string]>,
+): Promise<{ readonly server: Server; readonly address: string; readonly findings: Promise<Findings> }> {
+  const { promise, resolve } = deferred<Findings>();
+  const server = createServer((request, response) => {
+    if (request.method === 'POST') {
+      let body = '';
+      request.setEncoding('utf8').on('data', (part: string) => (body += part));
+      request.on('end', () => {
+        response.end();
+        resolve(JSON.parse(body) as Findings);
+      });
+      return;
+    }
+    const [type, body] = files.get(request.url ?? '') ?? ['', ''];
+    response.writeHead(type === '' ? 404 : 200, { 'content-type': type }).end(body);
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  return { server, address: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`, findings: promise };
+}
+
+function deferred<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let settle: ((value: T) => void) | undefined;
+  const promise = new Promise<T>((resolve) => {
+    settle = resolve;
+  });
+  return { promise, resolve: (value) => settle?.(value) };
+}
+
+/** Opens the page in a Chromium of its own profile, until `work` settles. */
+async function browse<T>(address: string, work: Promise<T>): Promise<T> {
+  const profile = mkdtempSync(join(tmpdir(), 'retinaface-browser-'));
+  const flags = [
+    ...['--headless=new', '--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking'],
+    ...['--disable-component-update', '--disable-sync', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
+    `--user-data-dir=${profile}`,
+  ];
+  const child = spawn(CHROMIUM!, [...flags, address], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (log += text));
+  const ended = new Promise<never>((_, reject) => {
+    child.on('error', reject);
+    child.on('exit', (code) => {
+      reject(new Error(`Chromium ended with ${code ?? 'a signal'} before the page was done:\n${log.slice(-2000)}`));
+    });
+  });
+  const closed = new Promise((resolve) => child.on('close', resolve));
+  try {
+    return await Promise.race([work, ended]);
+  } finally {
+    child.kill();
+    await closed;
+    rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+/** Asserts that both lists hold the same faces: within a pixel, and 1e-3 of score, in any order. */
+function assertSameFaces(actual: readonly Face[], expected: readonly Face[]): void {
+  const numbers = ({ box, landmarks }: Face): number[] => [
+    ...Object.values(box),
+    ...Object.values(landmarks ?? {}).flatMap(({ x, y }: { x: number; y: number }) => [x, y]),
+  ];
+  assert.equal(actual.length, expected.length, 'number of faces');
+  const left = new Set(actual);
+  for (const face of expected) {
+    const same = [...left].find(
+      (other) =>
+        Math.abs(other.score - face.score) < 1e-3 &&
+        numbers(face).every((value, i) => Math.abs(value - numbers(other)[i]!) < 1),
+    );
+    assert.ok(same, `the page has no face ${JSON.stringify(face)}`);
+    left.delete(same);
+  }
+}
+
+test('a page in Chromium finds what Node finds', needsChromium, async () => {
+  const gpu = Gpu.of(device);
+  const published = 'mobilenet0.25_Final.pth';
+  const weights = new Map<string, Uint8Array>([
+    ['formula.safetensors', writeSafetensors(formulaState(gpu, 'published-mobilenet0.25'))],
+  ]);
+  const pictures = new Map<string, Uint8Array>([['drawn.png', encodePng(drawnPicture(96, 80))]]);
+  const jobs: Job[] = [
+    { weights: 'formula.safetensors', picture: 'drawn.png', options: { scoreThreshold: 0.5, maxFaces: 20 } },
+  ];
+  if (haveSharedData) {
+    weights.set(published, readFileSync(sharedData(`checkpoints/${published}`)));
+    pictures.set('photo.jpg', readFileSync(sharedData('photos/13.jpg')));
+    jobs.push({ weights: published, picture: 'photo.jpg', options: { size: 320 } });
+  }
+
+  const bytes = [...weights, ...pictures].map(
+    ([name, body]) => [`/${name}`, ['application/octet-stream', body]] as const,
+  );
+  const { server, address, findings } = await serve(
+    new Map<string, readonly [string, Uint8Array | string]>([
+      ['/', ['text/html', PAGE]],
+      ['/page.js', ['text/javascript', await bundle()]],
+      ['/jobs.json', ['application/json', JSON.stringify(jobs)]],
+      ...bytes,
+    ]),
+  );
+  let found: Findings;
+  try {
+    found = await browse(address, findings);
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
+  if ('error' in found) assert.fail(`the page said: ${found.error}`);
+  for (const [i, { weights: from, picture, options }] of jobs.entries()) {
+    using model = new RetinaFace(device);
+    await model.load(weights.get(from)!);
+    const image = decodeImage(pictures.get(picture)!, picture);
+    assert.equal(found.pixels[i], image.width * image.height);
+    const expected = await model.detect(image, options);
+    assert.ok(expected.length > 0, `Node finds a face in ${picture}`);
+    assertSameFaces(found.faces[i]!, expected);
+  }
+});
