@@ -44,9 +44,9 @@ async function bundle(): Promise<Uint8Array> {
     plugins: [
       {
         name: 'the package instead of its sources',
-        setup({ onResolve, resolve }) {
-          onResolve({ filter: /src\/browser\/index\.js$/ }, ({ kind }) =>
-            resolve('retinaface-webgpu', { kind, resolveDir: root }),
+        setup(building) {
+          building.onResolve({ filter: /src\/browser\/index\.js$/ }, ({ kind }) =>
+            building.resolve('retinaface-webgpu', { kind, resolveDir: root }),
           );
         },
       },
@@ -114,9 +114,9 @@ async function browse<T>(address: string, work: Promise<T>): Promise<T> {
 
 /** Asserts that both lists hold the same faces: within a pixel, and 1e-3 of score, in any order. */
 function assertSameFaces(actual: readonly Face[], expected: readonly Face[]): void {
-  const numbers = ({ box, landmarks }: Face): number[] => [
-    ...Object.values(box),
-    ...Object.values(landmarks ?? {}).flatMap(({ x, y }: { x: number; y: number }) => [x, y]),
+  const numbers = ({ box, landmarks }: Face): readonly number[] => [
+    ...Object.values<number>({ ...box }),
+    ...Object.values<{ readonly x: number; readonly y: number }>({ ...landmarks }).flatMap(({ x, y }) => [x, y]),
   ];
   assert.equal(actual.length, expected.length, 'number of faces');
   const left = new Set(actual);
@@ -168,7 +168,7 @@ test('a page in Chromium finds what Node finds', needsChromium, async () => {
   if ('error' in found) assert.fail(`the page said: ${found.error}`);
   for (const [i, { weights: from, picture, options }] of jobs.entries()) {
     using model = new RetinaFace(device);
-    await model.load(weights.get(from)!);
+    await model.load(weights.get(from));
     const image = decodeImage(pictures.get(picture)!, picture);
     assert.equal(found.pixels[i], image.width * image.height);
     const expected = await model.detect(image, options);

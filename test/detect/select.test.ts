@@ -82,3 +82,35 @@ test('each image has its own codes, landmarks and, where given, anchors', async 
     }
   }
 });
+
+test('with fewer candidates than k, the landmarks stay those of their faces, and zeros follow', async () => {
+  const [count, maxFaces] = [70, 9];
+  // Far apart; the candidates lie among others, not in order of their scores.
+  const anchors = Array.from({ length: count }, (_, i) => [64 * i, 32, 8, 16]).flat();
+  const scores = new Map([
+    [3, 0.5],
+    [68, 2],
+    [31, 1],
+  ]);
+  const logits = Array.from({ length: count }, (_, i) => [0, scores.get(i) ?? -4]).flat();
+  const points = Array.from({ length: count * 10 }, (_, i) => ((i * 7) % 33) / 4 - 4);
+  using output = selectFaces(
+    {
+      logits: Tensor.from(device, logits, [1, count, 2]),
+      boxes: Tensor.zeros(device, [1, count, 4]),
+      landmarks: Tensor.from(device, points, [1, count, 10]),
+      anchors: Tensor.from(device, anchors, [count, 4]),
+    },
+    { scoreThreshold: 0.5, topK: 64, nmsThreshold: 0.4, plusOne: false, maxFaces, variances: [0.5, 1] },
+  );
+  const got = await output.read();
+  assert.equal(got[0], 3);
+  for (const [face, i] of [68, 31, 3].entries()) {
+    const row = [...got.slice(1 + face * 15, 16 + face * 15)];
+    const landmarks = points
+      .slice(10 * i, 10 * i + 10)
+      .map((code, k) => (k % 2 === 0 ? 64 * i + 4 * code : 32 + 8 * code));
+    assert.deepEqual(row.slice(1), [64 * i - 4, 24, 64 * i + 4, 40, ...landmarks]);
+  }
+  assert.ok(got.slice(1 + 3 * 15).every((value) => value === 0));
+});

@@ -175,6 +175,17 @@ test('every cut of a PNG and of a JPEG is an ImageError that names the file', ()
   }
 });
 
+test('a JPEG without its end marker is refused: it cannot be told from one that was cut in its last rows', () => {
+  const jpeg = encodeJpeg(gradient(40, 40));
+  assert.deepEqual([...jpeg.subarray(-2)], [0xff, 0xd9]);
+  for (const missing of [1, 2]) {
+    assert.throws(() => decodeImage(jpeg.subarray(0, -missing), 'open.jpg'), {
+      name: 'ImageError',
+      message: /open\.jpg/,
+    });
+  }
+});
+
 test('a PNG whose image data is short is refused, and never filled up from memory', () => {
   const header = { width: 40, height: 40, depth: 8, type: 2 };
   // 20 of 40 rows, each 1 filter byte and 40 pixels of 3 bytes; every chunk is intact.
