@@ -4,16 +4,23 @@ import type { Gpu } from '../src/gpu/gpu.js';
 export interface Row {
   readonly name: string;
   /** Floating-point operations of one run, where they bound it. */
-  readonly flops?: number;
+  readonly flops?: number | ((gpu: Gpu) => number);
   /** Bytes that one run must at least read and write, where they bound it. */
   readonly bytes?: number;
+  /** Why this device cannot run the row; undefined where it can. */
+  readonly unfit?: (gpu: Gpu) => string | undefined;
+  /** Needs so much time or memory that an adapter on the CPU runs it only where it is named in full. */
+  readonly heavy?: (gpu: Gpu) => boolean;
+  /** Runs that are timed, where time does not decide. */
+  readonly samples?: number;
   /** Makes the inputs; answers what is timed (encoding, or a whole detection) and how to free it. */
   readonly prepare: (gpu: Gpu) => Timed | Promise<Timed>;
 }
 
 /** What a row times. */
 export interface Timed {
-  readonly run: () => void | Promise<void>;
+  /** Answers the milliseconds that it measured itself, or something else, or a promise of either: then the wall clock counts. */
+  readonly run: () => unknown;
   /** Throws when the result is wrong: a fast wrong kernel is no result. */
   readonly check?: () => void | Promise<void>;
   readonly dispose: () => void;
@@ -33,23 +40,30 @@ export interface Result {
 const MIN_SAMPLES = 5;
 const MAX_SAMPLES = 30;
 const BUDGET_MS = 3000;
+/** A row whose runs take longer than this is run only as often as a median needs. */
+const LONG_MS = 10_000;
+const LONG_SAMPLES = 3;
 
 /** Checks, warms up and times one row: wall clock from encoding to the end of the work, until samples or time suffice. */
 export async function measure(gpu: Gpu, row: Row): Promise<Result> {
   const timed = await row.prepare(gpu);
   try {
-    gpu.resetPeakMemory();
     const once = async (): Promise<number> => {
       const start = performance.now();
-      await timed.run();
+      const own = await timed.run();
       await gpu.finish();
-      return performance.now() - start;
+      return typeof own === 'number' ? own : performance.now() - start;
     };
-    await once();
+    const first = await once();
+    const least = row.samples ?? (first > LONG_MS ? LONG_SAMPLES : MIN_SAMPLES);
+    const most = row.samples ?? MAX_SAMPLES;
+    const flops = typeof row.flops === 'function' ? row.flops(gpu) : row.flops;
     await timed.check?.();
+    // What the check held is not the row's.
+    gpu.resetPeakMemory();
     const samples: number[] = [];
     const begin = performance.now();
-    while (samples.length < MIN_SAMPLES || (samples.length < MAX_SAMPLES && performance.now() - begin < BUDGET_MS)) {
+    while (samples.length < least || (samples.length < most && performance.now() - begin < BUDGET_MS)) {
       samples.push(await once());
     }
     samples.sort((a, b) => a - b);
@@ -60,7 +74,7 @@ export async function measure(gpu: Gpu, row: Row): Promise<Result> {
       median,
       p10: quantile(0.1),
       p90: quantile(0.9),
-      gflops: row.flops === undefined ? undefined : row.flops / median / 1e6,
+      gflops: flops === undefined ? undefined : flops / median / 1e6,
       gbytes: row.bytes === undefined ? undefined : row.bytes / median / 1e6,
       peakBytes: gpu.memory().peakBytes,
     };

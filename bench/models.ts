@@ -1,3 +1,10 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { anchorCount } from '../src/detect/anchors.js';
+import type { Gpu } from '../src/gpu/gpu.js';
 import { type ConfigurationName, configurations } from '../src/retinaface/config.js';
 import { Network } from '../src/retinaface/network.js';
 import { RetinaFace } from '../src/retinaface/retinaface.js';
@@ -5,36 +12,155 @@ import type { StateTensor } from '../src/weights/state.js';
 import { faceTargets } from '../src/data/batch.js';
 import { Tensor } from '../src/tensor/tensor.js';
 import { Trainer } from '../src/train/trainer.js';
+import { writeSafetensors } from '../src/weights/safetensors.js';
 import type { Row } from './harness.js';
+import { close } from './verify.js';
 
-/** Multiply-adds times two of one 640×640 picture. */
-const FLOPS_640: Readonly<Partial<Record<ConfigurationName, number>>> = { 'published-resnet50': 88.5e9 };
+const scripts = fileURLToPath(new URL('.', import.meta.url));
+
+/** More than this, and an adapter on the CPU takes half a minute or longer a detection. */
+const HEAVY_FLOPS = 300e9;
+
+/** Multiply-adds times two of all convolutions that `compute` would run: read off a rehearsal, so nothing is computed. */
+export function convolutionFlops(gpu: Gpu, compute: () => void): number {
+  let flops = 0;
+  const run = gpu.run.bind(gpu);
+  gpu.run = (name, dispatch) => {
+    if (name.startsWith('conv2d_forward')) {
+      const { pixels = 0, kernel_h = 0, kernel_w = 0, ...sizes } = dispatch.params as Readonly<Record<string, number>>;
+      const cout = sizes['cout'] ?? 4 * sizes['cout4']!;
+      const cin = sizes['group_cin'] ?? (name.endsWith('depthwise') ? 1 : 4 * sizes['cin4']!);
+      // Four input channels are a picture's: three, and one that is always 0.
+      flops += 2 * pixels * kernel_h * kernel_w * (cin === 4 ? 3 : cin) * cout;
+    }
+    run(name, dispatch);
+  };
+  try {
+    gpu.rehearse(compute);
+  } finally {
+    // The method of the class shows again.
+    delete (gpu as Partial<Gpu>).run;
+  }
+  return flops;
+}
+
+const counted = new Map<string, number>();
+
+/** Multiply-adds times two of the network on one picture of `size`² pixels. */
+function networkFlops(gpu: Gpu, name: ConfigurationName, size: number): number {
+  const key = `${name} ${size}`;
+  let flops = counted.get(key);
+  if (flops === undefined) {
+    flops = convolutionFlops(gpu, () => {
+      const network = new Network(gpu, configurations[name]);
+      network.fold();
+      const anchors = anchorCount(configurations[name].levels, size, size);
+      network.infer(Tensor.empty(gpu, [1, size, size, 4]), Tensor.empty(gpu, [anchors, 4]));
+    });
+    counted.set(key, flops);
+  }
+  return flops;
+}
+
+/** Weights that find nothing, in PyTorch's layout: the network's time does not depend on them. */
+function weightsOf(gpu: Gpu, name: ConfigurationName): Map<string, StateTensor> {
+  const state = new Map<string, StateTensor>();
+  const network = new Network(gpu, configurations[name]);
+  for (const { name: parameter, shape } of network.parameters) {
+    const [kh, kw, cin, cout] = shape;
+    const torch = shape.length === 4 ? [cout!, cin!, kh!, kw!] : [...shape];
+    const length = torch.reduce((product, axis) => product * axis, 1);
+    state.set(parameter, { shape: torch, data: new Float32Array(length).fill(0.001) });
+  }
+  network.dispose();
+  return state;
+}
 
 function detection(name: ConfigurationName, size: number, batch: number): Row {
-  const flops = FLOPS_640[name];
   return {
     name: `detect ${name} at ${size}² batch ${batch}`,
-    ...(flops === undefined ? {} : { flops: flops * (size / 640) ** 2 * batch }),
+    flops: (gpu) => networkFlops(gpu, name, size) * batch,
+    heavy: (gpu) => networkFlops(gpu, name, size) * batch > HEAVY_FLOPS,
     prepare: (gpu) => {
-      // Weights that find nothing: the network's time does not depend on them.
-      const state = new Map<string, StateTensor>();
-      const network = new Network(gpu, configurations[name]);
-      for (const { name: parameter, shape } of network.parameters) {
-        const [kh, kw, cin, cout] = shape;
-        const torch = shape.length === 4 ? [cout!, cin!, kh!, kw!] : [...shape];
-        const length = torch.reduce((product, axis) => product * axis, 1);
-        state.set(parameter, { shape: torch, data: new Float32Array(length).fill(0.001) });
-      }
-      network.dispose();
       const model = new RetinaFace(gpu.device, name);
-      model.loadState(state, 'bench');
+      model.loadState(weightsOf(gpu, name), 'bench');
       const picture = { data: new Uint8Array(size * size * 4).fill(120), width: size, height: size };
+      const detect = () => model.detect(Array.from({ length: batch }, () => picture));
       return {
-        run: async () => {
-          await model.detect(Array.from({ length: batch }, () => picture));
+        run: detect,
+        check: async () => {
+          const found = await detect();
+          if (found.length !== batch) throw new Error(`${found.length} lists of faces for ${batch} pictures`);
         },
         dispose: () => {
           model.dispose();
+        },
+      };
+    },
+  };
+}
+
+/** From the bytes of a safetensors file in memory to a model that is ready, its weights on the device. */
+function loading(name: ConfigurationName): Row {
+  return {
+    name: `load ${name}`,
+    prepare: (gpu) => {
+      const bytes = writeSafetensors(weightsOf(gpu, name));
+      const model = new RetinaFace(gpu.device, name);
+      return {
+        run: () => model.load(bytes),
+        check: async () => {
+          const state = await model.state();
+          for (const { data } of state.values()) close('a weight', data[0]!, 0.001, 1e-9);
+        },
+        dispose: () => {
+          model.dispose();
+        },
+      };
+    },
+  };
+}
+
+interface FirstDetection {
+  readonly fromStart: number;
+  readonly fromDevice: number;
+}
+
+/** A detection in a process of its own that keeps compiled shaders in `cache` alone. */
+function firstDetection(name: ConfigurationName, cache: string): FirstDetection {
+  const out = execFileSync(
+    process.execPath,
+    ['--import', 'tsx', join(scripts, 'first_detection.ts'), name, join(cache, 'weights.safetensors')],
+    {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+      // Mesa's and NVIDIA's caches; Dawn keeps none on disk in Node.
+      env: { ...process.env, MESA_SHADER_CACHE_DIR: cache, __GL_SHADER_DISK_CACHE_PATH: cache, XDG_CACHE_HOME: cache },
+    },
+  );
+  return JSON.parse(out) as FirstDetection;
+}
+
+/** The first detection of a process: what a command line or a server's first request waits for. */
+function first(name: ConfigurationName, kind: 'cold' | 'with a kept shader cache', since: keyof FirstDetection): Row {
+  const from = since === 'fromStart' ? 'process start' : "the device's opening";
+  return {
+    name: `first detection of ${name} at 640², ${kind}, from ${from}`,
+    samples: 3,
+    prepare: (gpu) => {
+      const weights = writeSafetensors(weightsOf(gpu, name));
+      const folders: string[] = [];
+      const folder = (): string => {
+        const path = mkdtempSync(join(tmpdir(), 'retinaface-bench-'));
+        folders.push(path);
+        writeFileSync(join(path, 'weights.safetensors'), weights);
+        return path;
+      };
+      const kept = folder();
+      return {
+        run: () => firstDetection(name, kind === 'cold' ? folder() : kept)[since],
+        dispose: () => {
+          for (const path of folders) rmSync(path, { recursive: true, force: true });
         },
       };
     },
@@ -84,11 +210,19 @@ function trainingStep(name: ConfigurationName, size: number, batch: number): Row
 
 type Box = [number, number, number, number];
 
+const PUBLISHED = ['published-mobilenet0.25', 'published-resnet50'] as const;
+
 /** Whole detections, from pixels to faces, and whole training steps. */
 export const modelRows: readonly Row[] = [
-  ...[320, 640, 1280].map((size) => detection('published-mobilenet0.25', size, 1)),
-  detection('published-mobilenet0.25', 640, 8),
-  ...[320, 640].map((size) => detection('published-resnet50', size, 1)),
+  ...PUBLISHED.map(loading),
+  ...PUBLISHED.flatMap((name) =>
+    (['cold', 'with a kept shader cache'] as const).flatMap((kind) =>
+      (['fromStart', 'fromDevice'] as const).map((since) => first(name, kind, since)),
+    ),
+  ),
+  ...PUBLISHED.flatMap((name) =>
+    [1, 8].flatMap((batch) => [320, 640, 1280].map((size) => detection(name, size, batch))),
+  ),
   ...[1, 2, 4, 8].map((batch) => trainingStep('published-mobilenet0.25', 320, batch)),
   trainingStep('context', 320, 1),
 ];

@@ -1,12 +1,14 @@
 // `npm run bench`: times kernels and whole detections on the adapter that is there.
 //   npm run bench -- NAME…                     rows whose names hold one of these
+//   npm run bench -- growth                    what a kernel costs as pixels, channels, batch and boxes grow
 //   npm run bench -- --json FILE               also writes a line of JSON a row
 //   npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Gpu } from '../src/gpu/gpu.js';
 import { requestDevice } from '../src/node/device.js';
-import { measure, type Result } from './harness.js';
+import { growthTables } from './growth.js';
+import { measure, type Result, type Row } from './harness.js';
 import { kernelRows, PEAK_ROWS } from './kernels.js';
 import { modelRows } from './models.js';
 
@@ -14,6 +16,9 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { json: { type: 'string' }, compare: { type: 'boolean' } },
 });
+
+/** Columns of a row's name. */
+const WIDTH = 60;
 
 const number = (value: number | undefined, digits: number): string =>
   (value === undefined ? '' : value.toFixed(digits)).padStart(9);
@@ -31,19 +36,51 @@ function compare(before: string, after: string): void {
   for (const [name, result] of read(after)) {
     const median = old.get(name)?.median;
     const ratio = median === undefined ? 'new' : `${(median / result.median).toFixed(2)}× as fast`;
-    console.log(`${name.padEnd(46)}${number(median, 2)} →${number(result.median, 2)} ms  ${ratio}`);
+    console.log(`${name.padEnd(WIDTH)}${number(median, 2)} →${number(result.median, 2)} ms  ${ratio}`);
+  }
+}
+
+/** Why a row is left out; undefined where it runs. */
+function reasonAgainst(gpu: Gpu, row: Row, wanted: readonly string[]): string | undefined {
+  if (gpu.isFallback && row.heavy?.(gpu) && !wanted.includes(row.name))
+    return 'heavy on a CPU: name it in full to run it';
+  return row.unfit?.(gpu);
+}
+
+function say(gpu: Gpu): void {
+  const { vendor, description } = gpu.info;
+  console.log(
+    `${vendor}, ${description}; node ${process.version}; one run, wall clock, ${new Date().toISOString().slice(0, 10)}`,
+  );
+}
+
+/** Prints time and time a unit of each step of each table. */
+async function growth(): Promise<void> {
+  const gpu = Gpu.of(await requestDevice());
+  say(gpu);
+  if (values.json !== undefined) writeFileSync(values.json, '');
+  for (const { title, unit, steps } of growthTables) {
+    console.log(`\n${title}`);
+    console.log(`${''.padEnd(24)}${'median'.padStart(10)} ms${`µs a ${unit}`.padStart(24)}`);
+    for (const { label, units, row } of steps) {
+      const result = await measure(gpu, row);
+      const each = ((1000 * result.median) / units).toPrecision(3);
+      console.log(`${label.padEnd(24)}${result.median.toFixed(2).padStart(10)}   ${each.padStart(24)}`);
+      if (values.json !== undefined)
+        appendFileSync(
+          values.json,
+          `${JSON.stringify({ ...result, table: title, units, adapter: gpu.info.description })}\n`,
+        );
+    }
   }
 }
 
 async function run(wanted: readonly string[]): Promise<void> {
   const device = await requestDevice();
   const gpu = Gpu.of(device);
-  const { vendor, description } = gpu.info;
+  say(gpu);
   console.log(
-    `${vendor}, ${description}; node ${process.version}; one run, wall clock, ${new Date().toISOString().slice(0, 10)}`,
-  );
-  console.log(
-    `${''.padEnd(46)}${'median'.padStart(9)}${'p10'.padStart(9)}${'p90'.padStart(9)} ms  GFLOP/s     GB/s  of peak  peak MiB`,
+    `${''.padEnd(WIDTH)}${'median'.padStart(9)}${'p10'.padStart(9)}${'p90'.padStart(9)} ms  GFLOP/s     GB/s  of peak  peak MiB`,
   );
   const rows = [...kernelRows, ...modelRows].filter(
     ({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)),
@@ -57,21 +94,27 @@ async function run(wanted: readonly string[]): Promise<void> {
     peaks.gbytes = Math.max(peaks.gbytes, gbytes);
   }
   for (const row of rows) {
+    const reason = reasonAgainst(gpu, row, wanted);
+    if (reason !== undefined) {
+      console.log(`${row.name.padEnd(WIDTH)}  not run: ${reason}`);
+      continue;
+    }
     const result = await measure(gpu, row);
     const { gflops, gbytes } = result;
     const share =
       gflops !== undefined ? gflops / peaks.gflops : gbytes !== undefined ? gbytes / peaks.gbytes : undefined;
     const of = share === undefined ? ''.padStart(8) : `${Math.round(100 * share)}%`.padStart(8);
     console.log(
-      `${result.name.padEnd(46)}${number(result.median, 2)}${number(result.p10, 2)}${number(result.p90, 2)}   ` +
+      `${result.name.padEnd(WIDTH)}${number(result.median, 2)}${number(result.p10, 2)}${number(result.p90, 2)}   ` +
         `${number(gflops, 1)}${number(gbytes, 2)} ${of}${number(result.peakBytes / 2 ** 20, 0)}`,
     );
     if (values.json !== undefined)
-      appendFileSync(values.json, `${JSON.stringify({ ...result, adapter: description })}\n`);
+      appendFileSync(values.json, `${JSON.stringify({ ...result, adapter: gpu.info.description })}\n`);
   }
   if (rows.length === 0) throw new Error(`no row holds ${wanted.join(' or ')}`);
 }
 
 if (values.compare) compare(positionals[0] ?? '', positionals[1] ?? '');
+else if (positionals[0] === 'growth') await growth();
 else await run(positionals);
 process.exit(0);
