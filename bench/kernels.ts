@@ -24,7 +24,7 @@ import { softmax } from '../src/ops/softmax.js';
 import { sum } from '../src/ops/sum.js';
 import { unpool } from '../src/ops/unpool.js';
 import { configurations } from '../src/retinaface/config.js';
-import { scope } from '../src/tensor/scope.js';
+import { keep, scope } from '../src/tensor/scope.js';
 import { elements, type Shape } from '../src/tensor/shape.js';
 import { Tensor } from '../src/tensor/tensor.js';
 import { Sgd } from '../src/train/sgd.js';
@@ -325,21 +325,30 @@ const added: Operation = {
 /** Every third row is a face. */
 const labelOf = (row: number): number => (row % 3 === 0 ? 1 : 0);
 
-const likelihood: Operation = {
-  name: 'negative log likelihood of 102,300 anchors',
-  large: [[102_300, 2]],
-  traffic: 2,
-  op: (logits) => {
-    const rows = logits.shape[0]!;
-    return negativeLogLikelihood(
-      logits,
+const labels = new Map<number, Tensor<'u32'>>();
+
+/** Labels of so many rows, made once: a row times the kernel, not the upload. */
+function labelsOf(gpu: Gpu, rows: number): Tensor<'u32'> {
+  let tensor = labels.get(rows);
+  if (!tensor) {
+    tensor = keep(
       Tensor.from(
-        logits.gpu,
+        gpu,
         Uint32Array.from({ length: rows }, (_, i) => labelOf(i)),
         [rows],
       ),
     );
-  },
+    labels.set(rows, tensor);
+  }
+  return tensor;
+}
+
+const likelihood: Operation = {
+  name: 'negative log likelihood of 102,300 anchors',
+  large: [[102_300, 2]],
+  // Two logits and a label in, a loss out.
+  traffic: 2,
+  op: (logits) => negativeLogLikelihood(logits, labelsOf(logits.gpu, logits.shape[0]!)),
   twin: (logits) =>
     likelihoodTwin(
       logits,

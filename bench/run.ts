@@ -17,11 +17,13 @@ const { values, positionals } = parseArgs({
   options: { json: { type: 'string' }, compare: { type: 'boolean' } },
 });
 
-/** Columns of a row's name. */
-const WIDTH = 60;
-
 const number = (value: number | undefined, digits: number): string =>
   (value === undefined ? '' : value.toFixed(digits)).padStart(9);
+
+/** Columns that the longest of these names takes. */
+function widthOf(names: readonly string[]): number {
+  return Math.max(0, ...names.map(({ length }) => length)) + 2;
+}
 
 function compare(before: string, after: string): void {
   const read = (file: string): Map<string, Result> =>
@@ -33,10 +35,12 @@ function compare(before: string, after: string): void {
         .map((result) => [result.name, result]),
     );
   const old = read(before);
-  for (const [name, result] of read(after)) {
+  const now = read(after);
+  const width = widthOf([...now.keys()]);
+  for (const [name, result] of now) {
     const median = old.get(name)?.median;
     const ratio = median === undefined ? 'new' : `${(median / result.median).toFixed(2)}× as fast`;
-    console.log(`${name.padEnd(WIDTH)}${number(median, 2)} →${number(result.median, 2)} ms  ${ratio}`);
+    console.log(`${name.padEnd(width)}${number(median, 2)} →${number(result.median, 2)} ms  ${ratio}`);
   }
 }
 
@@ -79,11 +83,12 @@ async function run(wanted: readonly string[]): Promise<void> {
   const device = await requestDevice();
   const gpu = Gpu.of(device);
   say(gpu);
-  console.log(
-    `${''.padEnd(WIDTH)}${'median'.padStart(9)}${'p10'.padStart(9)}${'p90'.padStart(9)} ms  GFLOP/s     GB/s  of peak  peak MiB`,
-  );
   const rows = [...kernelRows, ...modelRows].filter(
     ({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)),
+  );
+  const width = widthOf(rows.map(({ name }) => name));
+  console.log(
+    `${''.padEnd(width)}${'median'.padStart(9)}${'p10'.padStart(9)}${'p90'.padStart(9)} ms  GFLOP/s     GB/s  of peak  peak MiB`,
   );
   if (values.json !== undefined) writeFileSync(values.json, '');
   // What memory and arithmetic give here: measured first, whatever was picked, since every row is held against them.
@@ -96,7 +101,7 @@ async function run(wanted: readonly string[]): Promise<void> {
   for (const row of rows) {
     const reason = reasonAgainst(gpu, row, wanted);
     if (reason !== undefined) {
-      console.log(`${row.name.padEnd(WIDTH)}  not run: ${reason}`);
+      console.log(`${row.name.padEnd(width)}  not run: ${reason}`);
       continue;
     }
     const result = await measure(gpu, row);
@@ -105,7 +110,7 @@ async function run(wanted: readonly string[]): Promise<void> {
       gflops !== undefined ? gflops / peaks.gflops : gbytes !== undefined ? gbytes / peaks.gbytes : undefined;
     const of = share === undefined ? ''.padStart(8) : `${Math.round(100 * share)}%`.padStart(8);
     console.log(
-      `${result.name.padEnd(WIDTH)}${number(result.median, 2)}${number(result.p10, 2)}${number(result.p90, 2)}   ` +
+      `${result.name.padEnd(width)}${number(result.median, 2)}${number(result.p10, 2)}${number(result.p90, 2)}   ` +
         `${number(gflops, 1)}${number(gbytes, 2)} ${of}${number(result.peakBytes / 2 ** 20, 0)}`,
     );
     if (values.json !== undefined)
