@@ -3,9 +3,10 @@
 //   y = f(gamma·(x − mean)·inverse + beta + residual)                    Ioffe & Szegedy 2015
 //   f(v) = v where v > 0, else slope·v (@if(activation)); the residual behind @if(added)
 //
-// x, residual, y [rows, c]; the others [c]. @if(vectors): channels and count in vec4s. One invocation: one element (vec4
-// of channels). Grid: ceil(rows·c / 64), folded.
+// x, residual, y [rows, c]; the others [c]. @if(vectors): channels counts vec4s. One invocation: one channel (vec4 of
+// channels) of ROWS rows, so that statistics are read once for all of them. Grid: ceil(ceil(rows / ROWS)·c / 64), folded.
 
+import constants::ROWS;
 import package::shared::grid::flat_index;
 import package::shared::rectifier::{rectify, rectify4};
 
@@ -13,7 +14,7 @@ import package::shared::rectifier::{rectify, rectify4};
 @if(!vectors) alias Lane = f32;
 
 struct Params {
-  count: u32,
+  rows: u32,
   channels: u32,
   slope: f32,
 }
@@ -36,19 +37,27 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = flat_index(workgroup, workgroups, local, SIZE);
-  if (i >= params.count) {
+  let first = i / params.channels * ROWS;
+  if (first >= params.rows) {
     return;
   }
   let c = i % params.channels;
-  var v = (x[i] - mean[c]) * (inverse[c] * gamma[c]) + beta[c];
-  @if(added) {
-    v += residual[i];
+  let centre = mean[c];
+  let scale = inverse[c] * gamma[c];
+  let shift = beta[c];
+  let end = min(first + ROWS, params.rows);
+  for (var row = first; row < end; row++) {
+    let at = row * params.channels + c;
+    var v = (x[at] - centre) * scale + shift;
+    @if(added) {
+      v += residual[at];
+    }
+    @if(activation && vectors) {
+      v = rectify4(v, params.slope);
+    }
+    @if(activation && !vectors) {
+      v = rectify(v, params.slope);
+    }
+    y[at] = v;
   }
-  @if(activation && vectors) {
-    v = rectify4(v, params.slope);
-  }
-  @if(activation && !vectors) {
-    v = rectify(v, params.slope);
-  }
-  y[i] = v;
 }

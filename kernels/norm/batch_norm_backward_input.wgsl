@@ -4,16 +4,17 @@
 //   grad_residual = g = grad_y, and with @if(activation) times slope where y ≤ 0
 //
 // coefficients [4, c]: a, b, d and the mean, made by batch_norm_backward_affine. x, y, grad_y, grad_x, grad_residual
-// [rows, c]. @if(vectors): channels and count in vec4s. One invocation: one element (vec4 of channels). Grid:
-// ceil(rows·c / 64), folded.
+// [rows, c]. @if(vectors): channels counts vec4s. One invocation: one channel (vec4 of channels) of ROWS rows. Grid:
+// ceil(ceil(rows / ROWS)·c / 64), folded.
 
+import constants::ROWS;
 import package::shared::grid::flat_index;
 
 @if(vectors) alias Lane = vec4f;
 @if(!vectors) alias Lane = f32;
 
 struct Params {
-  count: u32,
+  rows: u32,
   channels: u32,
   slope: f32,
 }
@@ -35,18 +36,25 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = flat_index(workgroup, workgroups, local, SIZE);
-  if (i >= params.count) {
+  let first = i / params.channels * ROWS;
+  if (first >= params.rows) {
     return;
   }
   let c = i % params.channels;
-  var gradient = grad_y[i];
-  @if(activation) {
-    gradient = select(params.slope * gradient, gradient, y[i] > Lane());
+  let scale = coefficients[c];
+  let slant = coefficients[params.channels + c];
+  let shift = coefficients[2u * params.channels + c];
+  let centre = coefficients[3u * params.channels + c];
+  let end = min(first + ROWS, params.rows);
+  for (var row = first; row < end; row++) {
+    let at = row * params.channels + c;
+    var gradient = grad_y[at];
+    @if(activation) {
+      gradient = select(params.slope * gradient, gradient, y[at] > Lane());
+    }
+    @if(added) {
+      grad_residual[at] = gradient;
+    }
+    grad_x[at] = scale * gradient - slant * (x[at] - centre) - shift;
   }
-  @if(added) {
-    grad_residual[i] = gradient;
-  }
-  let centred = x[i] - coefficients[3u * params.channels + c];
-  grad_x[i] = coefficients[c] * gradient - coefficients[params.channels + c] * centred
-    - coefficients[2u * params.channels + c];
 }

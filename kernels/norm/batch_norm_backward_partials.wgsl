@@ -43,6 +43,7 @@ fn main(
   let c = i % params.channels;
   let first = i / params.channels * params.chunk;
   let end = min(first + params.chunk, params.rows);
+  let centre = mean[c];
   var total = Lane();
   var weighted = Lane();
   for (var row = first; row < end; row++) {
@@ -52,8 +53,8 @@ fn main(
       gradient = select(params.slope * gradient, gradient, y[at] > Lane());
     }
     total += gradient;
-    weighted += gradient * ((x[at] - mean[c]) * inverse[c]);
+    weighted += gradient * (x[at] - centre);
   }
   sum[i] = total;
-  product[i] = weighted;
+  product[i] = weighted * inverse[c];
 }

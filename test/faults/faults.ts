@@ -274,7 +274,7 @@ export const FAULTS: readonly Fault[] = [
   {
     what: 'x̂ is not centred in the gradient of the scale',
     kernel: 'norm/batch_norm_backward_partials',
-    find: '(x[at] - mean[c])',
+    find: '(x[at] - centre)',
     replace: 'x[at]',
     file: NORM,
     test: '4 channels are normalised by the batch',
@@ -290,8 +290,8 @@ export const FAULTS: readonly Fault[] = [
   {
     what: 'the part of the variance has the wrong sign in the gradient of the input',
     kernel: 'norm/batch_norm_backward_input',
-    find: '- coefficients[params.channels + c] * centred',
-    replace: '+ coefficients[params.channels + c] * centred',
+    find: '- slant * (x[at] - centre)',
+    replace: '+ slant * (x[at] - centre)',
     file: NORM,
     test: '4 channels are normalised by the batch',
   },

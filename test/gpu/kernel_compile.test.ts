@@ -52,6 +52,8 @@ const CONSTANTS: { readonly [N in WithConstants]: readonly KernelConstants<N>[] 
     { ROWS: 4, KERNEL_H: 3, KERNEL_W: 3, STRIDE_X: 1, DILATION_X: 1 },
     { ROWS: 4, KERNEL_H: 1, KERNEL_W: 5, STRIDE_X: 2, DILATION_X: 2 },
   ],
+  batch_norm: [{ ROWS: 4 }, { ROWS: 16 }],
+  batch_norm_backward_input: [{ ROWS: 4 }, { ROWS: 16 }],
   deform_conv2d_backward_input: [{ COLS: 1 }, { COLS: 4 }],
 };
 
