@@ -1,7 +1,10 @@
 import { batchNorm, foldBatchNorm } from '../ops/batch_norm.js';
+import { concat } from '../ops/concat.js';
 import { conv2d } from '../ops/conv2d.js';
-import { keep } from '../tensor/scope.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { deformConv2d } from '../ops/deform_conv2d.js';
+import { slice } from '../ops/slice.js';
+import { keep, scope } from '../tensor/scope.js';
+import { Tensor } from '../tensor/tensor.js';
 import type { Parameter, ParameterList } from './parameter.js';
 
 /** Batch norm's epsilon, of every network here (PyTorch's default). */
@@ -17,6 +20,17 @@ export interface ConvBnOptions {
   readonly kernel: number;
   readonly stride?: number;
   readonly depthwise?: boolean;
+  /**
+   * Dotted name of the convolution that places the taps: the layer is a deformable one, of stride 1, not depthwise. Its
+   * name holds `.offset`, by which training and initialisation know it.
+   */
+  readonly offset?: string;
+}
+
+/** The convolution, with bias, of a deformable one's input to (y, x) for each of its taps. */
+interface Offset {
+  readonly weight: Parameter;
+  readonly bias: Parameter;
 }
 
 /** What follows the batch norm, fused into the same kernel. */
@@ -25,14 +39,18 @@ export interface ConvBnEpilogue {
   readonly residual?: Tensor;
   /** Absent: no activation. 0: ReLU. Otherwise a leaky ReLU. */
   readonly slope?: number;
-  /** Where to write: a channel view of a concatenation. Not in training, where the concatenation copies. */
+  /** Where to write: a channel view of a concatenation. Only where `writesInto`; else the concatenation copies. */
   readonly into?: Tensor;
 }
 
-/** Convolution without bias and batch norm: the one building block of every backbone, pyramid and context module. */
+/**
+ * Convolution without bias and batch norm: the one building block of every backbone, pyramid and context module. Deformable
+ * where the options name an `offset` (Dai et al. 2017, torchvision's conventions, one offset group).
+ */
 export class ConvBn {
   readonly #options: ConvBnOptions;
   readonly #weight: Parameter;
+  readonly #offset: Offset | undefined;
   readonly #gamma: Parameter;
   readonly #beta: Parameter;
   readonly #mean: Parameter;
@@ -40,9 +58,16 @@ export class ConvBn {
   #folded: { readonly scale: Tensor; readonly shift: Tensor } | undefined;
 
   constructor(parameters: ParameterList, options: ConvBnOptions) {
-    const { conv, norm, kernel, in: cin, out, depthwise } = options;
+    const { conv, norm, kernel, in: cin, out, depthwise, offset } = options;
     this.#options = options;
     this.#weight = parameters.weight(`${conv}.weight`, [kernel, kernel, depthwise ? 1 : cin, out]);
+    if (offset !== undefined) {
+      const values = 2 * kernel * kernel;
+      this.#offset = {
+        weight: parameters.weight(`${offset}.weight`, [kernel, kernel, cin, values]),
+        bias: parameters.weight(`${offset}.bias`, [values]),
+      };
+    }
     this.#gamma = parameters.weight(`${norm}.weight`, [out]);
     this.#beta = parameters.weight(`${norm}.bias`, [out]);
     this.#mean = parameters.statistic(`${norm}.running_mean`, [out]);
@@ -51,15 +76,22 @@ export class ConvBn {
 
   /**
    * True: `forward` normalises by the batch, moves the running statistics and can be differentiated. False, the default:
-   * one kernel by the folded running statistics.
+   * one kernel by the folded running statistics (three steps where it is deformable).
    */
   training = false;
   /** In training: normalise by the running statistics and leave them as they are. */
   frozenStatistics = false;
 
+  /** True where `forward` can write into a part of a wider tensor. */
+  get writesInto(): boolean {
+    return !this.training && !this.#offset;
+  }
+
   /** Turns the batch norm into a scale and a shift of the convolution's epilogue; to be called after each load. */
   fold(): void {
     this.dispose();
+    // The kernel of a deformable one has no such epilogue.
+    if (this.#offset) return;
     const { scale, shift } = foldBatchNorm({
       gamma: this.#gamma.tensor,
       beta: this.#beta.tensor,
@@ -74,18 +106,36 @@ export class ConvBn {
   forward(x: Tensor, epilogue: ConvBnEpilogue = {}): Tensor {
     const { kernel, stride = 1, depthwise, in: cin } = this.#options;
     const window = { stride, padding: (kernel - 1) / 2, ...(depthwise ? { groups: cin } : {}) };
-    if (!this.training) return conv2d(x, this.#weight.tensor, { ...window, ...this.#folded, ...epilogue });
+    if (!this.training && !this.#offset)
+      return conv2d(x, this.#weight.tensor, { ...window, ...this.#folded, ...epilogue });
     const { residual, slope } = epilogue;
-    using filtered = conv2d(x, this.#weight.tensor, window);
+    using filtered = this.#offset ? this.#deformed(x, this.#offset) : conv2d(x, this.#weight.tensor, window);
     return batchNorm(filtered, {
       gamma: this.#gamma.tensor,
       beta: this.#beta.tensor,
       runningMean: this.#mean.tensor,
       runningVar: this.#variance.tensor,
-      training: !this.frozenStatistics,
+      training: this.training && !this.frozenStatistics,
       eps: EPSILON,
       ...(residual && { residual }),
       ...(slope !== undefined && { slope }),
+    });
+  }
+
+  /** The deformable convolution, differentiable, by the parameters as they are now. */
+  #deformed(x: Tensor, { weight, bias }: Offset): Tensor {
+    const padding = (this.#options.kernel - 1) / 2;
+    return scope(() => {
+      // Two numbers a tap are no multiple of 4, which fast convolutions need: zeros fill up, and go again.
+      const values = bias.tensor.size;
+      const missing = -values & 3;
+      const filled = (parameter: Tensor) => {
+        const shape = [...parameter.shape.slice(0, -1), missing];
+        return missing === 0 ? parameter : concat([parameter, Tensor.zeros(parameter.gpu, shape)], shape.length - 1);
+      };
+      const placed = conv2d(x, filled(weight.tensor), { padding, bias: filled(bias.tensor) });
+      const offset = missing === 0 ? placed : slice(placed, { axis: 3, start: 0, count: values });
+      return deformConv2d(x, offset, this.#weight.tensor, { padding });
     });
   }
 

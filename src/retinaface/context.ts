@@ -17,10 +17,24 @@ export class ContextModule {
   readonly #sevenInner: ConvBn;
   readonly #seven: ConvBn;
 
-  constructor(parameters: ParameterList, layers: ConvBn[], name: string, channels: number, slope: number) {
+  /** `deformable`: each of the five is a deformable convolution, with offsets of its own under `….offset`. */
+  constructor(
+    parameters: ParameterList,
+    layers: ConvBn[],
+    name: string,
+    options: { readonly channels: number; readonly slope: number; readonly deformable: boolean },
+  ) {
+    const { channels, slope, deformable } = options;
     const layer = (part: string, cin: number, out: number) => {
       const conv = `${name}.${part}`;
-      const made = new ConvBn(parameters, { conv: `${conv}.0`, norm: `${conv}.1`, in: cin, out, kernel: 3 });
+      const made = new ConvBn(parameters, {
+        conv: `${conv}.0`,
+        norm: `${conv}.1`,
+        in: cin,
+        out,
+        kernel: 3,
+        ...(deformable ? { offset: `${conv}.offset` } : {}),
+      });
       layers.push(made);
       return made;
     };
@@ -39,7 +53,7 @@ export class ContextModule {
   forward(x: Tensor): Tensor {
     return scope(() => {
       const quarter = this.#channels / 4;
-      const whole = this.#three.training ? undefined : Tensor.empty(x.gpu, x.shape, { label: 'context' });
+      const whole = this.#three.writesInto ? Tensor.empty(x.gpu, x.shape, { label: 'context' }) : undefined;
       const shared = this.#shared.forward(x, { slope: this.#slope });
       const inner = this.#sevenInner.forward(shared, { slope: this.#slope });
       // Each branch writes its channels of the whole; the final ReLU is the same for every element, so it is fused.

@@ -42,7 +42,8 @@ export class Network {
   #training = false;
 
   constructor(gpu: Gpu, configuration: Configuration) {
-    const { backbone, width, pyramid, channels, slope, levels, context, landmarks, cascade } = configuration;
+    const { backbone, width, pyramid, channels, slope, levels, context, deformable, landmarks, cascade } =
+      configuration;
     this.configuration = configuration;
     const parameters = (this.parameters = new ParameterList(gpu));
     const layers = this.#layers;
@@ -54,6 +55,7 @@ export class Network {
     this.#pyramid = new Pyramid(parameters, layers, {
       channels,
       slope,
+      deformable,
       ...(report
         ? {
             inputs,
@@ -70,7 +72,7 @@ export class Network {
     this.#context = context
       ? levels.map((_, level) => {
           const name = `ssh${level + (report ? 2 : 1)}`;
-          return new ContextModule(parameters, layers, name, channels, slope);
+          return new ContextModule(parameters, layers, name, { channels, slope, deformable });
         })
       : [];
     const heads = { levels: levels.length, channels, anchors: anchorsPerCell(configuration), landmarks };
@@ -80,14 +82,15 @@ export class Network {
 
   /**
    * Draws all parameters anew, each from the seed and its place alone: convolutions of the backbone by Kaiming's rule,
-   * all others by Xavier's (report §3.5), batch norms as the identity, biases 0.
+   * all others by Xavier's (report §3.5), batch norms as the identity, biases 0. What places the taps of deformable
+   * convolutions is 0, so that they begin as ordinary ones.
    */
   initialise(seed: number): void {
     const backbone = kaimingNormal('out', this.configuration.backbone === 'resnet50' ? 0 : this.configuration.slope);
     for (const [index, parameter] of [...this.parameters].entries()) {
       const { name, shape } = parameter;
-      const convolution = shape.length === 4;
-      const one = name.endsWith('.running_var') || (name.endsWith('.weight') && !convolution);
+      const convolution = shape.length === 4 && !name.includes('.offset.');
+      const one = name.endsWith('.running_var') || (name.endsWith('.weight') && shape.length === 1);
       const draw = convolution ? (name.startsWith('body.') ? backbone : xavierUniform) : constant(one ? 1 : 0);
       parameter.write(draw(shape, new CounterRandom([seed, index])));
     }

@@ -18,6 +18,8 @@ export interface PyramidOptions {
   readonly merge: readonly string[];
   /** Dotted name of a 3×3 stride-2 ConvBn of the coarsest map, whose output is one more level (the report's C6). */
   readonly extra?: string;
+  /** The 3×3 convolutions of merged maps are deformable, with offsets of their own under `….offset`. */
+  readonly deformable: boolean;
 }
 
 /**
@@ -32,15 +34,17 @@ export class Pyramid {
   readonly #slope: number;
 
   constructor(parameters: ParameterList, layers: ConvBn[], options: PyramidOptions) {
-    const { inputs, channels, slope, lateral, merge, extra } = options;
-    const layer = (name: string, shape: { in: number; kernel: number; stride?: number }) => {
+    const { inputs, channels, slope, lateral, merge, extra, deformable } = options;
+    const layer = (name: string, shape: { in: number; kernel: number; stride?: number; offset?: string }) => {
       const made = new ConvBn(parameters, { conv: `${name}.0`, norm: `${name}.1`, out: channels, ...shape });
       layers.push(made);
       return made;
     };
     this.#slope = slope;
     this.#lateral = lateral.map((name, level) => layer(name, { in: inputs[level]!, kernel: 1 }));
-    this.#merge = merge.map((name) => layer(name, { in: channels, kernel: 3 }));
+    this.#merge = merge.map((name) =>
+      layer(name, { in: channels, kernel: 3, ...(deformable ? { offset: `${name}.offset` } : {}) }),
+    );
     if (extra !== undefined) this.#extra = layer(extra, { in: inputs.at(-1)!, kernel: 3, stride: 2 });
   }
 

@@ -2,7 +2,13 @@ import type { StateDict } from './state.js';
 
 /** The networks whose weights can be told from their names and shapes. */
 export type ConfigurationName =
-  'published-mobilenet0.25' | 'published-resnet50' | 'baseline' | 'context-no-landmark' | 'context' | 'full';
+  | 'published-mobilenet0.25'
+  | 'published-resnet50'
+  | 'baseline'
+  | 'context-no-landmark'
+  | 'context'
+  | 'full'
+  | 'deformable';
 
 /** Files that hold an ImageNet classifier, whose trunk serves as a backbone. */
 export type BackboneName = 'resnet50-backbone' | 'mobilenet0.25-backbone';
@@ -32,6 +38,8 @@ const REPORT = {
 };
 const CONTEXT = { 'ssh2.conv3X3.0.weight': [128, 256, 3, 3] };
 const LANDMARKS = { 'LandmarkHead.4.conv1x1.weight': [30, 256, 1, 1] };
+const DEFORMABLE = { 'fpn.merge2.offset.weight': [18, 256, 3, 3], 'ssh2.conv3X3.offset.weight': [18, 256, 3, 3] };
+const OFFSETS = ['fpn.merge2.offset.', 'ssh2.conv3X3.offset.'];
 const CASCADE = { 'cascade.ClassHead.4.conv1x1.weight': [6, 256, 1, 1] };
 
 const CONFIGURATIONS: readonly Signature<ConfigurationName>[] = [
@@ -49,10 +57,11 @@ const CONFIGURATIONS: readonly Signature<ConfigurationName>[] = [
     has: { ...RESNET50, 'fpn.output1.0.weight': [256, 512, 1, 1], 'ClassHead.0.conv1x1.weight': [4, 256, 1, 1] },
     lacks: [],
   },
-  { name: 'baseline', has: { ...REPORT, ...LANDMARKS }, lacks: ['ssh', 'cascade.'] },
-  { name: 'context-no-landmark', has: { ...REPORT, ...CONTEXT }, lacks: ['LandmarkHead.', 'cascade.'] },
-  { name: 'context', has: { ...REPORT, ...CONTEXT, ...LANDMARKS }, lacks: ['cascade.'] },
-  { name: 'full', has: { ...REPORT, ...CONTEXT, ...LANDMARKS, ...CASCADE }, lacks: [] },
+  { name: 'baseline', has: { ...REPORT, ...LANDMARKS }, lacks: ['ssh', 'cascade.', ...OFFSETS] },
+  { name: 'context-no-landmark', has: { ...REPORT, ...CONTEXT }, lacks: ['LandmarkHead.', 'cascade.', ...OFFSETS] },
+  { name: 'context', has: { ...REPORT, ...CONTEXT, ...LANDMARKS }, lacks: ['cascade.', ...OFFSETS] },
+  { name: 'full', has: { ...REPORT, ...CONTEXT, ...LANDMARKS, ...CASCADE }, lacks: OFFSETS },
+  { name: 'deformable', has: { ...REPORT, ...CONTEXT, ...LANDMARKS, ...DEFORMABLE }, lacks: ['cascade.'] },
 ];
 
 const BACKBONES: readonly Signature<BackboneName>[] = [

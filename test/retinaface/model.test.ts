@@ -39,11 +39,12 @@ test('the report has 102,300 anchors at 640×640, the published networks 16,800'
 });
 
 test('each variant of the report is one step from another', () => {
-  const { baseline, context, full } = configurations;
+  const { baseline, context, full, deformable } = configurations;
   const noLandmark = configurations['context-no-landmark'];
   assert.deepEqual({ ...baseline, name: 'context', context: true }, context);
   assert.deepEqual({ ...context, name: 'context-no-landmark', landmarks: false }, noLandmark);
   assert.deepEqual({ ...context, name: 'full', cascade: true }, full);
+  assert.deepEqual({ ...context, name: 'deformable', deformable: true }, deformable);
 });
 
 test('every configuration fits together at odd sizes: shapes of all outputs, rehearsed without computing', () => {

@@ -19,6 +19,7 @@ const report = {
 };
 const context = { 'ssh2.conv3X3.0.weight': [128, 256, 3, 3] };
 const landmarks = { 'LandmarkHead.4.conv1x1.weight': [30, 256, 1, 1] };
+const offsets = { 'fpn.merge2.offset.weight': [18, 256, 3, 3], 'ssh2.conv3X3.offset.weight': [18, 256, 3, 3] };
 const cascade = { 'cascade.ClassHead.4.conv1x1.weight': [6, 256, 1, 1] };
 
 function configuration(shapes: Readonly<Record<string, readonly number[]>>): string | undefined {
@@ -26,17 +27,21 @@ function configuration(shapes: Readonly<Record<string, readonly number[]>>): str
   return recogniseConfiguration(tensors);
 }
 
-test('the variants of the report are told by context module, landmarks and cascade', () => {
+test('the variants of the report are told by context module, landmarks, cascade and offsets', () => {
   assert.equal(configuration({ ...report, ...landmarks }), 'baseline');
   assert.equal(configuration({ ...report, ...context }), 'context-no-landmark');
   assert.equal(configuration({ ...report, ...context, ...landmarks }), 'context');
   assert.equal(configuration({ ...report, ...context, ...landmarks, ...cascade }), 'full');
+  assert.equal(configuration({ ...report, ...context, ...landmarks, ...offsets }), 'deformable');
 });
 
 test('a combination that no configuration has is not recognised', () => {
   assert.equal(configuration(report), undefined);
   assert.equal(configuration({ ...report, ...context, ...cascade }), undefined);
   assert.equal(configuration({ ...report, ...landmarks, ...cascade }), undefined);
+  assert.equal(configuration({ ...report, ...context, ...offsets }), undefined);
+  assert.equal(configuration({ ...report, ...landmarks, ...offsets }), undefined);
+  assert.equal(configuration({ ...report, ...context, ...landmarks, ...cascade, ...offsets }), undefined);
   assert.equal(configuration(body), undefined);
   assert.equal(configuration({}), undefined);
 });
