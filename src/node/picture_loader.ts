@@ -108,13 +108,14 @@ class DecodePool {
         remedy: 'Close it after the last batch.',
       }),
     );
-    // An idle thread does not keep the process alive, which must yet live to see it end.
-    await Promise.all(
-      this.#workers.map((worker) => {
-        worker.ref();
-        return worker.terminate();
-      }),
-    );
+    // An idle thread does not keep the process alive, nor does one whose last result comes just now; it must yet live to see
+    // them end.
+    const alive = setInterval(() => undefined, 1000);
+    try {
+      await Promise.all(this.#workers.map((worker) => worker.terminate()));
+    } finally {
+      clearInterval(alive);
+    }
   }
 
   #next(): void {
