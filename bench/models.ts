@@ -179,7 +179,7 @@ function first(name: ConfigurationName, kind: 'cold' | 'with a kept shader cache
 }
 
 /** One step: forward, loss, backward and update, with two faces on each picture. */
-function trainingStep(name: ConfigurationName, size: number, batch: number): Row {
+export function trainingStep(name: ConfigurationName, size: number, batch: number): Row {
   return {
     name: `training step of ${name} at ${size}² batch ${batch}`,
     prepare: (gpu) => {

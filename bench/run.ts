@@ -11,6 +11,7 @@ import { growthTables } from './growth.js';
 import { measure, type Result, type Row } from './harness.js';
 import { kernelRows, PEAK_ROWS } from './kernels.js';
 import { modelRows } from './models.js';
+import { printTrainingTable, TRAINING_TABLE } from './training.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -116,7 +117,9 @@ async function run(wanted: readonly string[]): Promise<void> {
     if (values.json !== undefined)
       appendFileSync(values.json, `${JSON.stringify({ ...result, adapter: gpu.info.description })}\n`);
   }
-  if (rows.length === 0) throw new Error(`no row holds ${wanted.join(' or ')}`);
+  const table = wanted.length === 0 || wanted.some((part) => TRAINING_TABLE.includes(part));
+  if (table) await printTrainingTable(gpu);
+  if (rows.length === 0 && !table) throw new Error(`no row holds ${wanted.join(' or ')}`);
 }
 
 if (values.compare) compare(positionals[0] ?? '', positionals[1] ?? '');
