@@ -7,7 +7,14 @@ import type { PictureSource } from '../data/sample.js';
 import { syntheticSource } from '../data/synthetic.js';
 import { evaluateModel } from '../evaluate/evaluate_model.js';
 import { groundTruthFromSamples } from '../evaluate/ground_truth.js';
-import { ArgumentError, FileError, RetinaFaceError } from '../gpu/errors.js';
+import {
+  ArgumentError,
+  DeviceLostError,
+  FileError,
+  LimitError,
+  OutOfMemoryError,
+  RetinaFaceError,
+} from '../gpu/errors.js';
 import { readBytes, writeFileAtomic, writeImage } from '../node/files.js';
 import { requestDevice, RetinaFace } from '../node/index.js';
 import { readLabels } from '../node/label_files.js';
@@ -63,7 +70,7 @@ export const train: Command = {
 
 Trains a network. The same command goes on where it was stopped, bit for bit. Ctrl-C saves and ends.
 
-  --config NAME      the network: published-mobilenet0.25, baseline, context, full, …
+  --config NAME      the network: published-mobilenet0.25, baseline, context, full, deformable, …
   --data DIR         WIDER FACE: label.txt (retinaface_gt_v1.1) or the official boxes, and its pictures
   --images DIR       a folder of pictures, with
   --labels FILE        their faces: label.txt, wider_face_…_bbx_gt.txt or JSON lines {"image","faces":[{"box","landmarks"}]}
@@ -144,7 +151,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
       });
     }
     const clipNorm = numberOption('train', 'clip', values.clip, { min: 1e-9 });
-    return trainNetwork({
+    const run: TrainRun = {
       configuration: values.config as ConfigurationName,
       scenes,
       sceneSize: numberOption('train', 'scene', values.scene, { min: 32, integer: true }),
@@ -174,7 +181,12 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
       saveEvery: count('save-every', 100),
       dryRun: values['dry-run'] === true,
       quiet: values.quiet === true,
-    });
+    };
+    try {
+      return await trainNetwork(run);
+    } catch (error) {
+      throw withTrainingRemedy(error);
+    }
   },
 };
 
@@ -212,6 +224,23 @@ interface TrainRun {
   readonly saveEvery: number;
   readonly dryRun: boolean;
   readonly quiet: boolean;
+}
+
+/** What stopped a training, with what to change on its command line where the device was lost or is too small. */
+export function withTrainingRemedy(error: unknown): unknown {
+  if (!(error instanceof RetinaFaceError)) return error;
+  const { operation, expected, got } = error;
+  const problem = { operation: `train: ${operation}`, expected, got, cause: error };
+  const smaller =
+    'lower --batch and raise --accumulate by as much, or lower --size; --dry-run says what memory it takes';
+  if (error instanceof DeviceLostError) {
+    const remedy = `Repeat the same command to go on from the last checkpoint. Where it is lost again, ${smaller}.`;
+    return new DeviceLostError({ ...problem, remedy });
+  }
+  const remedy = `The network does not fit this device: ${smaller}.`;
+  if (error instanceof OutOfMemoryError) return new OutOfMemoryError({ ...problem, remedy });
+  if (error instanceof LimitError) return new LimitError({ ...problem, remedy });
+  return error;
 }
 
 /** What must stay the same for a run to go on as itself. */
@@ -422,7 +451,9 @@ async function trainNetwork(run: TrainRun): Promise<number> {
     const best = end.best
       ? `, best average precision ${end.best.score.toFixed(4)} after epoch ${end.best.epoch + 1}`
       : '';
-    say(`${end.step} of ${total} steps done${best}: ${file('last.safetensors')}\n`);
+    const { length: skips } = loader.skipped;
+    const skipped = skips > 0 ? `, ${skips} of ${loader.length} pictures skipped as unreadable` : '';
+    say(`${end.step} of ${total} steps done${best}${skipped}: ${file('last.safetensors')}\n`);
     if (end.step === total && !end.best)
       await writeFileAtomic(file('best.safetensors'), await encodeCheckpoint(trainer, end));
     return EXIT.done;

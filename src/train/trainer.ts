@@ -28,6 +28,7 @@ export function freeBatch({ x, targets: { boxes, landmarks, annotated, counts } 
   for (const tensor of [x, boxes, landmarks, annotated, counts]) tensor.dispose();
 }
 
+/** How a network is taught; `allReduce` is where processes that train together exchange their gradients. */
 export interface TrainerOptions extends SgdOptions {
   /** How the heads are matched and weighed; by default the family's own. */
   readonly loss?: LossOptions;

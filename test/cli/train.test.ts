@@ -7,7 +7,11 @@ import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { formatJsonLines } from '../../src/data/labels.js';
+import { train, withTrainingRemedy } from '../../src/cli/train.js';
 import { syntheticScene } from '../../src/data/synthetic.js';
+import { parseSchedule } from '../../src/train/schedule.js';
+import { configurations } from '../../src/retinaface/config.js';
+import { DeviceLostError, FileError } from '../../src/gpu/errors.js';
 import { encodePng } from '../../src/node/codecs.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -91,6 +95,7 @@ test("one's own pictures with JSON lines are learnt from; one that cannot be rea
   const { status, stderr } = run([...own, '--workdir', join(folder, 'own')]);
   assert.equal(status, 0, stderr);
   assert.match(stderr, /skipped 2\.png/);
+  assert.match(stderr, /1 of 4 pictures skipped/);
   assert.match(stderr, /average precision [\d.]+ on 2 pictures kept out/);
 });
 
@@ -103,6 +108,24 @@ test('a dry run says what a training takes, and writes nothing', () => {
   assert.ok(!existsSync(workdir));
 });
 
+test('a device that is too small, or lost, is told with the options to change', () => {
+  const large = ['--scene', '32', '--size', '4096', '--batch', '64'];
+  const { status, stderr } = run([...scenes, ...large, '--workdir', join(folder, 'large')]);
+  assert.equal(status, 1);
+  assert.match(stderr, /lower --batch and raise --accumulate/);
+  const problem = {
+    operation: 'use the device',
+    expected: 'a working one',
+    got: 'a lost one',
+    remedy: 'Open another.',
+  };
+  const lost = withTrainingRemedy(new DeviceLostError(problem));
+  assert.ok(lost instanceof DeviceLostError);
+  assert.match(lost.message, /same command to go on.*--batch/);
+  const other = new FileError(problem);
+  assert.equal(withTrainingRemedy(other), other);
+});
+
 test('wrong options are named', () => {
   const without = run([...command, '--workdir', join(folder, 'none')]);
   assert.equal(without.status, 2);
@@ -112,4 +135,17 @@ test('wrong options are named', () => {
   const loss = run([...scenes, '--workdir', join(folder, 'none'), '--loss', 'mine']);
   assert.match(loss.stderr, /one of report, report-strict, paper, published/);
   assert.ok(!existsSync(join(folder, 'none')));
+});
+
+test('beside every configuration stands a command that trains it, with options that exist', () => {
+  const text = readFileSync(join(root, 'src/retinaface/config.ts'), 'utf8');
+  const commands = [...text.matchAll(/`retinaface train ([^`]+)`/g)].map(([, args]) => args!.split(' '));
+  const trained = commands.map((args) => args[args.indexOf('--config') + 1]);
+  assert.deepEqual([...new Set(trained)].sort(), Object.keys(configurations).sort());
+  for (const args of commands) {
+    for (const option of args.filter((arg) => arg.startsWith('--')))
+      assert.ok(train.help.includes(`${option} `), option);
+    const schedule = args.indexOf('--schedule');
+    if (schedule >= 0) parseSchedule(args[schedule + 1]!);
+  }
 });
