@@ -135,8 +135,7 @@ class DecodePool {
     worker.on('message', (result: DecodeResult) => {
       const settle = this.#running.get(worker);
       this.#running.delete(worker);
-      // A result that was on its way when the pool was closed must not take away what keeps the process alive until then.
-      if (!this.#closed) worker.unref();
+      worker.unref();
       this.#idle.push(worker);
       settle?.resolve(result);
       this.#next();
