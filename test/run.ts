@@ -1,5 +1,6 @@
 // Runs test files, each in a process of its own, and counts. `npm test -- NAME…` picks files whose path holds a name.
-// slow/ and browser/ run where they are named. A file that runs no test fails the run. The last line is `N passed, N failed`, with `, N skipped` where some were.
+// Those in slow/ and browser/ run only where a name says so: `npm run test:slow`, `npm run test:browser`.
+// A file that runs no test fails the run. The last line is `N passed, N failed`, with `, N skipped` where some were.
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
@@ -8,12 +9,13 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('.', import.meta.url));
 const wanted = process.argv.slice(2);
+const slow = wanted.some((name) => name.startsWith('slow'));
 const files = readdirSync(root, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
   .map((entry) => join(entry.parentPath, entry.name))
   .filter((file) => {
     const path = relative(root, file);
-    return wanted.length === 0 ? !/^(slow|browser)\//.test(path) : wanted.some((name) => path.includes(name));
+    return wanted.length === 0 ? !/^(slow|browser)[/\\]/.test(path) : wanted.some((name) => path.includes(name));
   })
   .sort();
 
@@ -21,7 +23,7 @@ process.env['XDG_RUNTIME_DIR'] ??= '/tmp';
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const silent = new Set(files);
 // The GPU drivers for the CPU use all cores themselves; two files at a time keep the host's part busy too.
-const stream = run({ files, concurrency: 2, timeout: 300_000 });
+const stream = run({ files, concurrency: slow ? 1 : 2, timeout: slow ? 1_800_000 : 300_000 });
 interface TestEvent {
   readonly name: string;
   readonly nesting: number;
