@@ -22,7 +22,7 @@ export const detect: Command = {
 Finds faces in PNG and JPEG pictures, upright after EXIF. A folder stands for the pictures in it; \`-\` reads
 paths from standard input, a line each, and answers each as it comes.
 
-  --weights FILE     a RetinaFace checkpoint: PyTorch or safetensors (also RETINAFACE_WEIGHTS; those in the box)
+  --weights FILE     a RetinaFace checkpoint: PyTorch or safetensors (also RETINAFACE_WEIGHTS; without, those in the box)
   --config NAME      the network; recognised from the weights by default
   --json             one JSON line a picture, in order
   --draw DIR         write annotated pictures there

@@ -83,11 +83,14 @@ test('doctor names the adapter and sees its kernels run', async () => {
   assert.match(stdout, /kernels run +yes/);
 });
 
-test('weights that are missing or none are named with a remedy', async () => {
+test('the weights in the box are taken where none are named; those that are missing are named with a remedy', async () => {
   await writeFile(join(folder, 'flat.png'), encodePng({ data: new Uint8Array(64 * 4).fill(9), width: 8, height: 8 }));
-  const none = await retinaface(['detect', 'flat.png']);
-  assert.equal(none.code, 1);
-  assert.match(none.stderr, /checkpoint/);
+  const none = await retinaface(['detect', 'flat.png', '--json']);
+  assert.equal(none.code, 0);
+  assert.deepEqual(lines(none.stdout)[0]!.faces, []);
+  const other = await retinaface(['detect', 'flat.png', '--config', 'context']);
+  assert.equal(other.code, 1);
+  assert.match(other.stderr, /bundled weights/);
   const missing = await retinaface(['detect', 'flat.png', '--weights', 'no.pth']);
   assert.equal(missing.code, 1);
   assert.match(missing.stderr, /no\.pth/);
