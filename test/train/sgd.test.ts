@@ -244,7 +244,7 @@ test('parameters outlive their optimiser, and may get another', async () => {
   using y = relu(parameters[1]!.value);
   assert.deepEqual(
     await y.read(),
-    before[1]!.map((value) => (value > 0 ? value : value * 0)),
+    before[1]!.map((value) => (value > 0 ? value : 0)),
   );
   freeAll(next, ...parameters.map(({ value }) => value));
 });
