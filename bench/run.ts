@@ -3,6 +3,7 @@
 //   npm run bench -- growth                    what a kernel costs as pixels, channels, batch and boxes grow
 //   npm run bench -- --json FILE               also writes a line of JSON a row
 //   npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
+import { LimitError } from '../src/gpu/errors.js';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { Gpu } from '../src/gpu/gpu.js';
@@ -105,7 +106,15 @@ async function run(wanted: readonly string[]): Promise<void> {
       console.log(`${row.name.padEnd(width)}  not run: ${reason}`);
       continue;
     }
-    const result = await measure(gpu, row);
+    let result: Result;
+    try {
+      result = await measure(gpu, row);
+    } catch (error) {
+      // What the device cannot hold is told, and the rows behind it run.
+      if (!(error instanceof LimitError)) throw error;
+      console.log(`${row.name.padEnd(width)}  not run: ${error.message}`);
+      continue;
+    }
     const { gflops, gbytes } = result;
     const share =
       gflops !== undefined ? gflops / peaks.gflops : gbytes !== undefined ? gbytes / peaks.gbytes : undefined;
