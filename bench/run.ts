@@ -3,9 +3,9 @@
 //   npm run bench -- growth                    what a kernel costs as pixels, channels, batch and boxes grow
 //   npm run bench -- --json FILE               also writes a line of JSON a row
 //   npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
-import { LimitError } from '../src/gpu/errors.js';
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { LimitError } from '../src/gpu/errors.js';
 import { Gpu } from '../src/gpu/gpu.js';
 import { requestDevice } from '../src/node/device.js';
 import { growthTables } from './growth.js';
