@@ -31,8 +31,8 @@ export function takePicture(canvas: Canvas, random: Random): Picture {
   mean /= count;
   const automatic = (0.22 / Math.max(0.02, mean)) ** random.between(0.1, 0.6);
   const exposure = automatic * 2 ** (0.45 * random.normal());
-  const warmth = 0.08 * random.normal();
-  const tint = 0.03 * random.normal();
+  const warmth = 0.12 * random.normal();
+  const tint = 0.04 * random.normal();
   const gains = [exposure * (1 + warmth), exposure * (1 - tint), exposure * (1 - warmth)];
   const contrast = Math.max(0.5, 1 + 0.2 * random.normal());
   const black = random.chance(0.3) ? 0.08 * random.next() : 0;
@@ -47,7 +47,8 @@ export function takePicture(canvas: Canvas, random: Random): Picture {
   }
   const noiseLevel = random.chance(0.6) ? 7 * random.next() ** 2 : 0;
   const colourNoise = noiseLevel * 0.6 * random.next();
-  const saturation = random.chance(0.06) ? 0 : Math.max(0.1, 1 + 0.25 * random.normal());
+  // Far more grey pictures than there are: what tells a face without its colour must be learnt from them.
+  const saturation = random.chance(0.2) ? 0 : Math.max(0.1, 1 + 0.25 * random.normal());
   const vignette = random.chance(0.3) ? 0.5 * random.next() : 0;
   const pixels = new Uint8Array(count * 4);
   for (let y = 0, i = 0; y < height; y++) {
