@@ -14,7 +14,7 @@ import type { Network } from '../../src/retinaface/network.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { scope } from '../../src/tensor/scope.js';
 import { Tensor } from '../../src/tensor/tensor.js';
-import { warmUp, constant } from '../../src/train/schedule.js';
+import type { Schedule } from '../../src/train/schedule.js';
 import { freeBatch, Trainer, type TrainingBatch } from '../../src/train/trainer.js';
 import { testDevice as device } from '../helpers/device.js';
 
@@ -57,7 +57,7 @@ export interface Course {
   readonly most: number;
   /** Steps between two examinations. */
   readonly every: number;
-  readonly rate: number;
+  readonly schedule: Schedule;
   readonly clipNorm: number;
 }
 
@@ -77,11 +77,10 @@ export async function memorise(
   name: ConfigurationName,
   lesson: Lesson,
   goal: number,
-  { most, every, rate, clipNorm }: Course,
+  { most, every, schedule, clipNorm }: Course,
 ): Promise<Outcome> {
   const model = new RetinaFace(device, name);
   model.initialise(1);
-  const schedule = warmUp(constant(rate), 5);
   using trainer = new Trainer(model.network, { clipNorm });
   const batch = batchOf(lesson, model.network.configuration);
   let precision = 0;
