@@ -2,29 +2,41 @@
 // optimiser, running statistics and inference, all at once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { configurations, narrowed } from '../../src/retinaface/config.js';
+import { type LossOptions, REPORT_CASCADE_LOSS, REPORT_LOSS } from '../../src/retinaface/loss.js';
 import { constant, cosine, type Schedule, warmUp } from '../../src/train/schedule.js';
-import { compareHeads, type Course, drawLesson, memorise } from './memorise.js';
+import { compareHeads, drawLesson, memorise } from './memorise.js';
 
 const PICTURES = 16;
 const SIZE = 64;
 const GOAL = 0.99;
 
 /**
+ * The report teaches boxes to anchors of an IoU of 0.7 or more and scores to those under 0.3 as well; between the two nobody is
+ * taught. Of pictures known by heart those in between come out with high scores and boxes of their own, and average precision
+ * stays near 0.95 however small the loss. With the thresholds of the second heads next to nothing is between.
+ */
+const LOSS: LossOptions = {
+  ...REPORT_LOSS,
+  positiveThreshold: REPORT_CASCADE_LOSS.positiveThreshold,
+  negativeThreshold: REPORT_CASCADE_LOSS.negativeThreshold,
+};
+
+/** A rate held for two fifths of the course, then half a cosine down to 0: a constant one leaves a cascade unsettled. */
+function held(peak: number): Schedule {
+  const fall = cosine(peak);
+  const rate: Schedule['rate'] = ({ step, epoch, totalSteps }) => {
+    const start = Math.round(0.4 * totalSteps);
+    return fall.rate({ step: Math.max(0, step - start), epoch, totalSteps: totalSteps - start });
+  };
+  return { text: `${fall.text}, held for two fifths`, rate };
+}
+
+/**
  * Drawn ResNets start with gradients of a norm in the thousands, from convolutions before batch norms; clipping carries them
  * over the first twenty steps.
  */
-const RATE = 0.04;
-const RESNET: Course = { most: 140, every: 10, schedule: warmUp(constant(RATE), 5), clipNorm: 5 };
-
-/** The rate of the others for so many steps, then half a cosine down to 0: a constant one leaves a cascade unsettled. */
-function held(steps: number): Schedule {
-  const fall = cosine(RATE);
-  const rate: Schedule['rate'] = ({ step, epoch, totalSteps }) =>
-    fall.rate({ step: Math.max(0, step - steps), epoch, totalSteps: totalSteps - steps });
-  return { text: `${fall.text} after ${steps} steps`, rate };
-}
-
-const CASCADE: Course = { most: 200, every: 20, schedule: warmUp(held(60), 4), clipNorm: 5 };
+const RESNET = { schedule: warmUp(held(0.04), 5), clipNorm: 5, loss: LOSS };
 
 const lesson = await drawLesson(PICTURES, SIZE);
 
@@ -36,17 +48,19 @@ test('published-mobilenet0.25 learns sixteen pictures by heart', async () => {
 });
 
 test('baseline learns sixteen pictures by heart', async () => {
-  const { model, precision, steps } = await memorise('baseline', lesson, GOAL, RESNET);
+  const { model, precision, steps } = await memorise('baseline', lesson, GOAL, { ...RESNET, most: 120, every: 12 });
   assert.ok(precision >= GOAL, `average precision ${precision} after ${steps} steps`);
   model.dispose();
 });
 
-test("full learns sixteen pictures by heart, and the cascade's second heads do no worse than its first", async (t) => {
-  const { model, precision, steps } = await memorise('full', lesson, GOAL, CASCADE);
+// The whole graph in channels enough for the lesson; at full width its steps take ten times as long.
+test('full, a quarter as wide, learns sixteen pictures by heart, with its second heads and with its first', async (t) => {
+  const configuration = narrowed(configurations.full, 0.25);
+  const { model, precision, steps } = await memorise(configuration, lesson, GOAL, { ...RESNET, most: 600, every: 60 });
   assert.ok(precision >= GOAL, `average precision ${precision} after ${steps} steps`);
   const [first, second] = await compareHeads(model.network, lesson);
   const figures = `after ${steps} steps: first heads ${JSON.stringify(first)}, second heads ${JSON.stringify(second)}`;
   t.diagnostic(figures);
-  assert.ok(second.precision >= first.precision, figures);
+  assert.ok(Math.min(first.precision, second.precision) >= GOAL, figures);
   model.dispose();
 });

@@ -10,6 +10,7 @@ import { groundTruthFromSamples } from '../../src/evaluate/ground_truth.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import type { Picture } from '../../src/image/picture.js';
 import type { Configuration, ConfigurationName } from '../../src/retinaface/config.js';
+import type { LossOptions } from '../../src/retinaface/loss.js';
 import type { Network } from '../../src/retinaface/network.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { scope } from '../../src/tensor/scope.js';
@@ -27,10 +28,24 @@ export interface Lesson {
   readonly pictures: readonly Picture[];
 }
 
-/** `count` pictures of `size`×`size` with one to three faces each, a quarter to a half of the side high. */
+/**
+ * `count` pictures of `size`×`size` with one to three faces each, a quarter to a half of the side high, of which no edge
+ * cuts any: what is left of a cut face is too narrow for square anchors, so that almost none learns its box.
+ */
 export async function drawLesson(count: number, size: number): Promise<Lesson> {
-  const source = syntheticSource(11, count, { size, faces: [1, 3], faceHeights: [size / 4, size / 2] });
-  const pictures = await Promise.all(Array.from({ length: count }, (_, index) => source.load(index)));
+  const drawn = syntheticSource(11, 8 * count, { size, faces: [1, 3], faceHeights: [size / 4, size / 2] });
+  const isWhole = (index: number): boolean =>
+    drawn.faces(index).every(({ box }) => box.every((edge) => edge > 0 && edge < size));
+  const chosen = Array.from({ length: drawn.length }, (_, index) => index)
+    .filter(isWhole)
+    .slice(0, count);
+  const pictures = await Promise.all(chosen.map((index) => drawn.load(index)));
+  const source: PictureSource = {
+    length: count,
+    name: (index) => drawn.name(chosen[index]!),
+    faces: (index) => drawn.faces(chosen[index]!),
+    load: (index) => drawn.load(chosen[index]!),
+  };
   return { size, source, pictures };
 }
 
@@ -59,6 +74,8 @@ export interface Course {
   readonly every: number;
   readonly schedule: Schedule;
   readonly clipNorm: number;
+  /** Of the first heads; without it, that of the network's family. */
+  readonly loss?: LossOptions;
 }
 
 /** What a lesson came to. */
@@ -74,14 +91,14 @@ export interface Outcome {
  * running ones settle to: detection goes by the latter.
  */
 export async function memorise(
-  name: ConfigurationName,
+  configuration: Configuration | ConfigurationName,
   lesson: Lesson,
   goal: number,
-  { most, every, schedule, clipNorm }: Course,
+  { most, every, schedule, clipNorm, loss }: Course,
 ): Promise<Outcome> {
-  const model = new RetinaFace(device, name);
+  const model = new RetinaFace(device, configuration);
   model.initialise(1);
-  using trainer = new Trainer(model.network, { clipNorm });
+  using trainer = new Trainer(model.network, { clipNorm, ...(loss && { loss }) });
   const batch = batchOf(lesson, model.network.configuration);
   let precision = 0;
   let step = 0;
