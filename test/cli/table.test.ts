@@ -88,11 +88,14 @@ test('what is no run, damaged, or of other weights is named', () => {
   assert.equal(retinaface('table', at('run1'), '--out', 'table.txt').status, 2);
 });
 
-test('the ablation in small: a table, answers and curves; the same command repeats nothing', async () => {
-  const args = ['reproduce', '--steps', '2', '--seeds', '1,2', '--out', at('small')];
+test('the ablation in small: a backbone for all, a table, answers and curves; the same command repeats nothing', async () => {
+  const args = ['reproduce', '--steps', '2', '--seeds', '1,2', '--foundation', '2', '--out', at('small')];
   const tiny = ['--size', '64', '--width', '0.0625', '--batch', '2', '--scenes', '4', '--held', '2'];
   const first = retinaface(...args, ...tiny, '--variants', 'baseline,context');
   assert.equal(first.status, 0, first.stderr);
+  const backbone = join(at('small'), 'backbone.safetensors');
+  const made = statSync(backbone).mtimeMs;
+  assert.match(first.stdout, /from one backbone, trained for 2 steps/);
   assert.match(first.stdout, /\| baseline +\|.*\| +2 \| +2 \|/);
   assert.match(
     first.stdout,
@@ -105,11 +108,16 @@ test('the ablation in small: a table, answers and curves; the same command repea
   rmSync(join(at('small'), 'baseline-1/result.json'));
   const again = retinaface(...args, ...tiny, '--variants', 'baseline,context', '--json');
   assert.match(again.stderr, /3 of 4 runs kept from before/);
-  assert.equal(statSync(result).mtimeMs, written);
+  assert.deepEqual([statSync(result).mtimeMs, statSync(backbone).mtimeMs], [written, made]);
   // A run that is repeated with the same steps and seed gives the same figures.
   const { runs } = JSON.parse(again.stdout) as { runs: { synthetic: object; steps: number }[] };
   assert.equal(runs.length, 4);
   const other = retinaface(...args, ...tiny, '--variants', 'baseline,context', '--rate', '0.5');
   assert.equal(other.status, 2);
   assert.match(other.stderr, /--out with runs of these settings/);
+  rmSync(join(at('small'), 'baseline-1'), { recursive: true });
+  rmSync(join(at('small'), 'context-1'), { recursive: true });
+  const thinner = retinaface(...args, ...tiny, '--width', '0.125', '--seeds', '1', '--variants', 'baseline');
+  assert.equal(thinner.status, 2);
+  assert.match(thinner.stderr, /--out with a backbone of these settings/);
 });
