@@ -79,10 +79,10 @@ export class BufferPool {
     return { ...buffer, bytes: asked };
   }
 
-  /** Some bytes of another buffer as a buffer of its own identity. It is not released: the whole is. */
+  /** Some bytes of another buffer, under its id. They are not released: the whole is. */
   part(whole: DeviceBuffer, offset: number, bytes: number): DeviceBuffer {
     const capacity = Math.min(whole.capacity - offset, Math.ceil(bytes / 256) * 256);
-    return { id: this.#nextId++, bytes, gpu: whole.gpu, offset: whole.offset + offset, capacity };
+    return { id: whole.id, bytes, gpu: whole.gpu, offset: whole.offset + offset, capacity };
   }
 
   release(buffer: DeviceBuffer): void {
@@ -94,8 +94,14 @@ export class BufferPool {
     }
     this.#pooled += buffer.capacity;
     const list = this.#free.get(buffer.capacity);
-    if (list) list.push(buffer);
-    else this.#free.set(buffer.capacity, [buffer]);
+    if (!list) this.#free.set(buffer.capacity, [buffer]);
+    else {
+      // In order of ids, the least one last: whatever the order of releases, the same allocations get the same buffers in
+      // every step, and find the bind groups of the step before.
+      let at = list.length;
+      while (at > 0 && list[at - 1]!.id < buffer.id) at--;
+      list.splice(at, 0, buffer);
+    }
   }
 
   /** Destroys what was released over the cap; to be called right after a submission, when no open command names it. */

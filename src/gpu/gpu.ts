@@ -30,6 +30,8 @@ export interface Counters {
   readonly submissions: number;
   readonly reads: number;
   readonly pipelines: number;
+  /** Bind groups made, not those kept. */
+  readonly bindGroups: number;
 }
 
 /** One kernel's share of a profile. */
@@ -79,6 +81,7 @@ export class Gpu {
   readonly #paramBytes: ArrayBuffer[] = [];
   #paramSlots = 0;
   #bindGroupCount = 0;
+  #bindGroupsMade = 0;
   #profile: { readonly kernels: KernelName[]; readonly capacity: number; readonly set: GPUQuerySet } | undefined;
   #failure: RetinaFaceError | undefined;
   #lossError: DeviceLostError | undefined;
@@ -145,6 +148,7 @@ export class Gpu {
       submissions: this.#submissions,
       reads: this.#reads,
       pipelines: this.#pipelines.size,
+      bindGroups: this.#bindGroupsMade,
     };
   }
 
@@ -473,7 +477,10 @@ export class Gpu {
     buffers: Readonly<Record<string, DeviceBuffer | undefined>>,
   ): GPUBindGroup {
     let key = String(chunk);
-    for (const binding of pipeline.bindings) key += `,${buffers[binding.name]?.id ?? 'none'}`;
+    for (const binding of pipeline.bindings) {
+      const buffer = buffers[binding.name];
+      key += `,${buffer ? `${buffer.id}@${buffer.offset}+${buffer.capacity}` : 'none'}`;
+    }
     const known = pipeline.bindGroups.get(key);
     if (known) return known;
     // WebGPU counts whole buffers: two parts of one are the same here.
@@ -503,6 +510,7 @@ export class Gpu {
     const made = this.device.createBindGroup({ label: name, layout: pipeline.layout, entries });
     pipeline.bindGroups.set(key, made);
     this.#bindGroupCount++;
+    this.#bindGroupsMade++;
     return made;
   }
 

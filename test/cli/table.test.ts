@@ -120,4 +120,7 @@ test('the ablation in small: a backbone for all, a table, answers and curves; th
   const thinner = retinaface(...args, ...tiny, '--width', '0.125', '--seeds', '1', '--variants', 'baseline');
   assert.equal(thinner.status, 2);
   assert.match(thinner.stderr, /--out with a backbone of these settings/);
+  const strange = retinaface(...args, ...tiny, '--loss', 'focal');
+  assert.equal(strange.status, 2);
+  assert.match(strange.stderr, /--loss published or report.*'focal'/s);
 });

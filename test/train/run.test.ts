@@ -57,6 +57,23 @@ const planOf = (saveEvery: number) => ({
   evaluateEvery: 0,
 });
 
+test('from the third step on, a step on a batch of the same shape makes no bind group', async () => {
+  const { model, trainer } = start({ clipNorm: 1 });
+  const made: number[] = [];
+  for (let step = 0; step < 5; step++) {
+    const batch = batchOf(step);
+    const losses = trainer.accumulate(batch);
+    trainer.step(0.001);
+    await trainer.read(losses);
+    freeBatch(batch);
+    made.push(gpu.counters().bindGroups);
+  }
+  assert.ok(made[0]! > 0);
+  assert.deepEqual(made.slice(2), [made[1], made[1], made[1]]);
+  trainer.dispose();
+  model.dispose();
+});
+
 test('a whole step reads nothing from the device; the logged losses and the norm are two reads', async () => {
   const { model, trainer } = start();
   const batch = batchOf(0);

@@ -17,6 +17,7 @@ import { readBytes, writeFileAtomic } from '../../node/files.js';
 import { PictureLoader } from '../../node/picture_loader.js';
 import { RetinaFace } from '../../node/retinaface.js';
 import { makeFolder, pictureFolder, readGroundTruth } from '../../node/wider_files.js';
+import { recodeBoxes } from '../../retinaface/box_codes.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from '../../retinaface/config.js';
 import { PUBLISHED_LOSS, REPORT_CASCADE_LOSS, REPORT_LOSS } from '../../retinaface/loss.js';
 import { writeNetworkState } from '../../retinaface/network_state.js';
@@ -245,7 +246,13 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
     rate: settings.rate,
     options: { clipNorm: settings.clip, ...losses },
     held,
-    save: (checkpoint) => writeFileAtomic(join(folder, 'last.safetensors'), checkpoint),
+    save(checkpoint) {
+      // In the configuration's own box code, so that the file is weights that any command takes.
+      const file = join(folder, 'last.safetensors');
+      const { tensors, metadata } = readSafetensors(checkpoint, file);
+      const plain = recodeBoxes(tensors, configuration.variances, configurations[variant].variances);
+      return writeFileAtomic(file, writeSafetensors(plain, metadata));
+    },
     run: JSON.stringify({ configuration: variant, ...settings, accumulate: 1, seed }),
   });
   const onReal = real && (await measure(model, real, 1));
