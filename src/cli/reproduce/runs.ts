@@ -275,8 +275,8 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
 const BACKBONE_FILE = 'backbone.safetensors';
 
 /**
- * How the common backbone is taught: as a detector without context modules, landmarks and cascade, so that no question is
- * answered in advance, by the published loss.
+ * How the common backbone is taught: as a detector without context modules, landmarks and cascade, by the published loss. What
+ * a variant has beyond that is new to it, so that at short budgets the start favours those that have less.
  */
 const FOUNDATION = { rate: 0.02, clipNorm: 30, seed: 0, variances: PUBLISHED_LOSS.variances, slope: 0.1 } as const;
 
