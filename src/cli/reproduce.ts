@@ -4,16 +4,17 @@ import { requestDevice } from '../node/device.js';
 import { writeText } from '../node/evaluate_report.js';
 import { writeImage } from '../node/files.js';
 import { makeFolder } from '../node/wider_files.js';
+import type { Budget } from '../train/budget.js';
 import { type Command, EXIT, numberOption, parse } from './command.js';
 import { drawCurves, reportOf, stacked } from './reproduce/report.js';
 import {
   drawScenes,
   finishedRun,
-  foundation,
   heldScenes,
   LOSSES,
   realPictures,
   type RunResult,
+  sharedBackbone,
   type Study,
   taught,
   trainOne,
@@ -36,7 +37,7 @@ that none has seen. Answers the report's three questions as paired differences o
                      from ImageNet's: a detector without landmarks and context modules, by the published loss (8, or
                      1000 steps); 0: each starts from nothing
   --loss NAME        published (default): matching, loss and box code of the published code; report: the report's own, which
-                     needs far longer to leave the prior of one anchor in four
+                     stays at the prior of one anchor in four in such times
   --minutes M        of training for each run (3); drawing, compiling and measuring do not count. Equal time is not equal
                      steps: the table says both
   --steps N          a number of steps in the place of minutes; then equal seeds give equal bits on one adapter
@@ -88,8 +89,10 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
     const count = (name: 'size' | 'batch' | 'scenes' | 'held', fallback: number, min = 1): number =>
       numberOption('reproduce', name, values[name], { min, integer: true }) ?? fallback;
     const steps = numberOption('reproduce', 'steps', values.steps, { min: 1, integer: true });
-    const before = numberOption('reproduce', 'foundation', values.foundation, { min: 0, integer: steps !== undefined });
-    const basis = before ?? (steps === undefined ? 8 : 1000);
+    const inSteps = steps !== undefined;
+    const foundation =
+      numberOption('reproduce', 'foundation', values.foundation, { min: 0, integer: inSteps }) ?? (inSteps ? 1000 : 8);
+    const budgetOf = (amount: number): Budget => (inSteps ? { steps: amount } : { seconds: 60 * amount });
     const seeds = (values.seeds ?? '1,2,3')
       .split(',')
       .map((text) => numberOption('reproduce', 'seeds', text, { min: 0, integer: true })!);
@@ -102,8 +105,8 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
     return reproduceSmall({
       out,
       settings: {
-        budget: steps === undefined ? { seconds: 60 * number('minutes', 3) } : { steps },
-        foundation: basis === 0 ? null : steps === undefined ? { seconds: 60 * basis } : { steps: basis },
+        budget: budgetOf(steps ?? number('minutes', 3)),
+        foundation: foundation === 0 ? null : budgetOf(foundation),
         loss,
         width: number('width', 0.25, 1),
         size: count('size', 96, 64),
@@ -134,7 +137,7 @@ interface Reproduction extends Study {
 async function reproduceSmall(reproduction: Reproduction): Promise<number> {
   const { out, settings, seeds, variants, say } = reproduction;
   const wanted = seeds.flatMap((seed) => variants.map((variant) => ({ variant, seed })));
-  for (const variant of variants) taught(variant, settings);
+  const lessons = new Map(variants.map((variant) => [variant, taught(variant, settings)]));
   const real = reproduction.real === undefined ? undefined : await realPictures(reproduction.real);
   await makeFolder(out);
   const results: RunResult[] = [];
@@ -150,13 +153,14 @@ async function reproduceSmall(reproduction: Reproduction): Promise<number> {
     const device = await requestDevice();
     const scenes = await drawScenes(settings, say);
     const held = heldScenes(scenes.held, settings.size);
-    const backbone = await foundation(reproduction, { device, scenes: scenes.training, held });
+    const backbone = await sharedBackbone(reproduction, { device, scenes: scenes.training, held });
     for (const [index, { variant, seed }] of missing.entries()) {
       say(`${variant}, seed ${seed} (${index + 1} of ${missing.length})\n`);
       results.push(
         await trainOne(reproduction, {
           variant,
           seed,
+          taught: lessons.get(variant)!,
           device,
           scenes: scenes.training,
           held,

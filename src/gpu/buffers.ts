@@ -1,6 +1,9 @@
 import { LimitError } from './errors.js';
 
-/** A piece of device memory that a tensor holds. Identity is `id`: a recycled buffer keeps its own. */
+/**
+ * A piece of device memory that a tensor holds. Identity is `id`: a recycled buffer keeps its own. Parts of a buffer have its id,
+ * and are told apart by `offset` and `capacity`.
+ */
 export interface DeviceBuffer {
   readonly id: number;
   /** Bytes that the holder asked for, rounded up to 16 so that every kernel may read whole vec4s. */

@@ -27,7 +27,10 @@ test('recoded from variances 0.1 and 0.2 to none, a cascade finds the same faces
     const other = found[i]!;
     assert.ok(near(other.score, score));
     for (const edge of ['x1', 'y1', 'x2', 'y2'] as const) assert.ok(near(other.box[edge], box[edge]), `face ${i}`);
-    assert.ok(near(other.landmarks!.nose.x, landmarks!.nose.x) && near(other.landmarks!.nose.y, landmarks!.nose.y));
+    for (const point of ['leftEye', 'rightEye', 'nose', 'leftMouth', 'rightMouth'] as const) {
+      const [a, b] = [other.landmarks![point], landmarks![point]];
+      assert.ok(near(a.x, b.x) && near(a.y, b.y), `${point} of face ${i}`);
+    }
   }
   // The test would notice: unchanged weights mean other faces.
   recoded.loadState(state, 'not recoded');

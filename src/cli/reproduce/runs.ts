@@ -19,7 +19,7 @@ import { RetinaFace } from '../../node/retinaface.js';
 import { makeFolder, pictureFolder, readGroundTruth } from '../../node/wider_files.js';
 import { recodeBoxes } from '../../retinaface/box_codes.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from '../../retinaface/config.js';
-import { PUBLISHED_LOSS, REPORT_CASCADE_LOSS, REPORT_LOSS } from '../../retinaface/loss.js';
+import { PUBLISHED_LOSS, REPORT_CASCADE_LOSS } from '../../retinaface/loss.js';
 import { writeNetworkState } from '../../retinaface/network_state.js';
 import { type Budget, trainWithin } from '../../train/budget.js';
 import { type LogEntry, logLine, readLog } from '../../train/event_log.js';
@@ -47,21 +47,25 @@ export function usage(expected: string, got: string, remedy: string): ArgumentEr
 export const LOSSES = ['published', 'report'] as const;
 export type LossName = (typeof LOSSES)[number];
 
+/** A network, and the losses that differ from those of its family. */
+export interface Taught {
+  readonly configuration: Configuration;
+  readonly losses: Pick<TrainerOptions, 'loss' | 'cascadeLoss'>;
+}
+
 /**
  * A variant as it is taught: by the report's loss, or by the published code's with its box code. The latter has no cascade; second
  * heads keep the report's thresholds.
  */
-export function taught(variant: Variant, { width, loss }: Settings): { configuration: Configuration; losses: Losses } {
+export function taught(variant: Variant, { width, loss }: Settings): Taught {
   const configuration = narrowed(configurations[variant], width);
-  if (loss === 'report') return { configuration, losses: { loss: REPORT_LOSS, cascadeLoss: REPORT_CASCADE_LOSS } };
+  if (loss === 'report') return { configuration, losses: {} };
   const { positiveThreshold, negativeThreshold } = REPORT_CASCADE_LOSS;
   return {
     configuration: { ...configuration, variances: PUBLISHED_LOSS.variances },
     losses: { loss: PUBLISHED_LOSS, cascadeLoss: { ...PUBLISHED_LOSS, positiveThreshold, negativeThreshold } },
   };
 }
-
-type Losses = Pick<TrainerOptions, 'loss' | 'cascadeLoss'>;
 
 /** What makes runs comparable: two runs of one table differ in none of it. */
 export interface Settings {
@@ -219,6 +223,7 @@ export async function finishedRun(
 interface OneRun {
   readonly variant: Variant;
   readonly seed: number;
+  readonly taught: Taught;
   readonly device: GPUDevice;
   readonly scenes: readonly Scene[];
   readonly held: Held;
@@ -230,7 +235,7 @@ interface OneRun {
 export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
   const { out, settings, say } = study;
   const { variant, seed, device, scenes, held, real, backbone } = one;
-  const { configuration, losses } = taught(variant, settings);
+  const { configuration, losses } = one.taught;
   const folder = runFolder(out, variant, seed);
   await makeFolder(folder);
   using model = new RetinaFace(device, configuration);
@@ -256,7 +261,7 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
     run: JSON.stringify({ configuration: variant, ...settings, accumulate: 1, seed }),
   });
   const onReal = real && (await measure(model, real, 1));
-  if (onReal) say(`  real pictures: AP ${SUBSETS.map((subset) => onReal[subset].toFixed(3)).join(' / ')}\n`);
+  if (onReal) say(`  real pictures: AP ${formatFigures(onReal)}\n`);
   await writeText(join(folder, 'log.jsonl'), spent.log.map(logLine).join(''));
   const result: RunResult = {
     settings,
@@ -278,14 +283,14 @@ const BACKBONE_FILE = 'backbone.safetensors';
  * How the common backbone is taught: as a detector without context modules, landmarks and cascade, by the published loss. What
  * a variant has beyond that is new to it, so that at short budgets the start favours those that have less.
  */
-const FOUNDATION = { rate: 0.02, clipNorm: 30, seed: 0, variances: PUBLISHED_LOSS.variances, slope: 0.1 } as const;
+const FOUNDATION = { rate: 0.02, clipNorm: 30, seed: 0, slope: 0.1 } as const;
 
 /**
  * The backbone that all runs start from, as ImageNet's weights are to the report: trained on the scenes that the runs learn
  * from, once, and kept in the folder.
  * @throws ArgumentError where the folder holds one of other settings; WeightsError for a damaged file.
  */
-export async function foundation(
+export async function sharedBackbone(
   study: Study,
   { device, scenes, held }: Pick<OneRun, 'device' | 'scenes' | 'held'>,
 ): Promise<StateDict | undefined> {
@@ -304,7 +309,8 @@ export async function foundation(
     );
   }
   say('the backbone that all start from\n');
-  const { variances, slope, seed, rate, clipNorm } = FOUNDATION;
+  const { slope, seed, rate, clipNorm } = FOUNDATION;
+  const { variances } = PUBLISHED_LOSS;
   const configuration = { ...narrowed(configurations.baseline, width), landmarks: false, variances, slope };
   using model = new RetinaFace(device, configuration);
   await teach(study, {
@@ -377,7 +383,7 @@ async function teach(
         say(
           `  ${Math.round(100 * share)}%  ${step} steps, ${formatSeconds(seconds)}  loss ${mean('total')} ` +
             `(class ${mean('class')}, box ${mean('box')}, landmarks ${mean('landmark')}), gradient ${mean('gradientNorm')}  ` +
-            `AP ${SUBSETS.map((subset) => figures[subset].toFixed(3)).join(' / ')}\n`,
+            `AP ${formatFigures(figures)}\n`,
         );
       },
       save,
@@ -420,6 +426,10 @@ function batches(
       ),
     };
   };
+}
+
+function formatFigures(figures: Figures): string {
+  return SUBSETS.map((subset) => figures[subset].toFixed(3)).join(' / ');
 }
 
 async function measure(model: RetinaFace, { source, truth }: Held, batch: number): Promise<Figures> {
