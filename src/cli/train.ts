@@ -1,6 +1,6 @@
 import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { augmentBatch, augmentFaces, drawAugmentation, plainPlan } from '../data/augment.js';
+import { augmentBatch, augmentFaces, type AugmentOptions, drawAugmentation, plainPlan } from '../data/augment.js';
 import { faceTargets } from '../data/batch.js';
 import { randomOf } from '../data/random.js';
 import type { PictureSource } from '../data/sample.js';
@@ -94,6 +94,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
   --init FILE        weights to start from: a checkpoint, or a backbone alone
   --freeze NAME,…    parameters that stay as they are, by the beginning of their names: body, body.layer1
   --freeze-norm      batch norms keep to their running statistics
+  --stretch RATIO    crops up to so many times longer one way than the other fill the square (1)
   --no-augment       whole pictures as they are
   --evaluate N       average precision on new scenes after every Nth epoch (1)
   --evaluation N     scenes of an evaluation (50)
@@ -129,6 +130,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
       init: { type: 'string' },
       freeze: { type: 'string' },
       'freeze-norm': { type: 'boolean' },
+      stretch: { type: 'string' },
       'no-augment': { type: 'boolean' },
       evaluate: { type: 'string' },
       evaluation: { type: 'string' },
@@ -176,6 +178,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
       freeze: values.freeze?.split(',') ?? [],
       frozenStatistics: values['freeze-norm'] === true,
       augment: values['no-augment'] !== true,
+      stretch: numberOption('train', 'stretch', values.stretch, { min: 1 }),
       evaluateEvery: count('evaluate', 1, 0),
       evaluationScenes: count('evaluation', 50),
       saveEvery: count('save-every', 100),
@@ -219,6 +222,7 @@ interface TrainRun {
   readonly freeze: readonly string[];
   readonly frozenStatistics: boolean;
   readonly augment: boolean;
+  readonly stretch: number | undefined;
   readonly evaluateEvery: number;
   readonly evaluationScenes: number;
   readonly saveEvery: number;
@@ -309,16 +313,18 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   const { stepsPerEpoch } = loader;
   const total = run.epochs * stepsPerEpoch;
 
+  const augmentation: AugmentOptions = run.stretch === undefined ? {} : { stretch: run.stretch };
   /** Part `part` of a loaded step, augmented. */
   const batchOf = (epoch: number, loaded: LoadedBatch, part: number) => {
     const places = Array.from({ length: run.batch }, (_, i) => part * run.batch + i);
     const pictures = places.map((place) => loaded.pictures[place]!);
-    const plans = places.map((place, i) =>
-      run.augment
-        ? drawAugmentation(randomOf(run.seed, epoch, loaded.indices[place]!), pictures[i]!, loaded.faces[place]!)
-        : plainPlan(pictures[i]!),
-    );
-    const faces = places.map((place, i) => augmentFaces(plans[i]!, loaded.faces[place]!, run.size));
+    const labels = places.map((place) => loaded.faces[place]!);
+    const plans = places.map((place, i) => {
+      if (!run.augment) return plainPlan(pictures[i]!);
+      const random = randomOf(run.seed, epoch, loaded.indices[place]!);
+      return drawAugmentation(random, pictures[i]!, labels[i]!, augmentation);
+    });
+    const faces = plans.map((plan, i) => augmentFaces(plan, labels[i]!, run.size));
     const x = augmentBatch(model.gpu, pictures, plans, { size: run.size, ...network.configuration.input });
     return { x, targets: faceTargets(model.gpu, faces) };
   };

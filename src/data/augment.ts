@@ -42,6 +42,11 @@ export interface AugmentPlan {
 export interface AugmentOptions {
   /** Edges of the square crop, relative to the short side; over 1 the picture shrinks on a padded ground. */
   readonly scales?: readonly number[];
+  /**
+   * Crops are up to so many times longer one way than the other, either way, and fill the square all the same: faces of
+   * pictures that were stretched become ordinary. Default 1: square crops.
+   */
+  readonly stretch?: number;
   /** Crops are drawn again, so many times, until a face stays. Default 50; then the whole short side is taken. */
   readonly attempts?: number;
   /** Probability of a flip. Default 0.5. */
@@ -66,9 +71,9 @@ const SAME_COLOUR: ColourChange = { brightness: 0, contrast: 1, saturation: 1, h
 const MIRRORED = [1, 0, 2, 4, 3] as const;
 
 /**
- * Draws what is done to a picture in this epoch: a square crop in which at least one face has its centre, a flip, and
- * changes of colour. The number of draws depends on the picture and its faces alone.
- * @throws ArgumentError for scales that are no positive numbers.
+ * Draws what is done to a picture in this epoch: a square crop, or one stretched by `stretch`, in which at least one face
+ * has its centre, a flip, and changes of colour. The number of draws depends on the picture, its faces and `stretch` alone.
+ * @throws ArgumentError for scales that are no positive numbers, and a stretch under 1.
  */
 export function drawAugmentation(
   random: Random,
@@ -76,7 +81,7 @@ export function drawAugmentation(
   faces: readonly Face[],
   options: AugmentOptions = {},
 ): AugmentPlan {
-  const { scales = CROP_SCALES, attempts = 50, flip = 0.5, colour = 0.5, brightness = 32, hue = 36 } = options;
+  const { scales = CROP_SCALES, stretch = 1, attempts = 50, flip = 0.5, colour = 0.5, brightness = 32, hue = 36 } = options;
   const { contrast = [0.5, 1.5], saturation = [0.5, 1.5] } = options;
   if (scales.length === 0 || !scales.every((scale) => scale > 0 && Number.isFinite(scale))) {
     throw new ArgumentError({
@@ -86,20 +91,28 @@ export function drawAugmentation(
       remedy: 'Pass edges of crops relative to the short side.',
     });
   }
+  if (!(stretch >= 1 && Number.isFinite(stretch))) {
+    throw new ArgumentError({
+      operation: 'drawAugmentation',
+      expected: 'a stretch of at least 1',
+      got: String(stretch),
+      remedy: 'Pass how many times longer one side of a crop may be, or leave it out.',
+    });
+  }
   const short = Math.min(width, height);
-  const square = (edge: number): Crop => ({
-    x: random.next() * (width - edge),
-    y: random.next() * (height - edge),
-    width: edge,
-    height: edge,
-  });
-  let crop = square(short * random.pick(scales));
+  const rectangle = (edge: number): Crop => {
+    // The longer side keeps the edge, so that no crop leaves the picture for the stretch.
+    const ratio = stretch === 1 ? 1 : stretch ** random.between(-1, 1);
+    const [w, h] = [edge * Math.min(1, ratio), edge / Math.max(1, ratio)];
+    return { x: random.next() * (width - w), y: random.next() * (height - h), width: w, height: h };
+  };
+  let crop = rectangle(short * random.pick(scales));
   for (let attempt = 1; faces.length > 0 && !faces.some((face) => centreInside(face, crop)); attempt++) {
     if (attempt >= attempts) {
-      crop = square(short);
+      crop = rectangle(short);
       break;
     }
-    crop = square(short * random.pick(scales));
+    crop = rectangle(short * random.pick(scales));
   }
   const mirrored = random.chance(flip);
   // Each change takes its draws whether it happens or not: none depends on the others.

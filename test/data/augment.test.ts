@@ -153,6 +153,28 @@ test('an augmentation is a function of seed, epoch and picture, and holds at lea
   for (const count of [flips, first, bright]) assert.ok(Math.abs(count - runs / 2) < 5 * Math.sqrt(runs / 4));
 });
 
+test('a stretch draws crops longer one way or the other, inside the picture and up to its ratio', () => {
+  const size = { width: 200, height: 120 };
+  const faces: Face[] = [{ box: [2, 100, 10, 112] }, { box: [150, 3, 171, 30] }];
+  const ratios = Array.from({ length: 400 }, (_, epoch) => {
+    const { x, y, width, height } = drawAugmentation(randomOf(3, epoch, 5), size, faces, { stretch: 1.6 }).crop;
+    assert.ok(x >= 0 && y >= 0 && x + width <= 200.001 && y + height <= 120.001);
+    assert.ok(
+      [0.3, 0.45, 0.6, 0.8, 1].some((scale) => Math.abs(Math.max(width, height) - 120 * scale) < 1e-9),
+      'the longer side has the edge of the square',
+    );
+    return Math.log(width / height) / Math.log(1.6);
+  });
+  assert.ok(ratios.every((ratio) => Math.abs(ratio) <= 1 + 1e-9));
+  // Uniform from −1 to 1: five deviations of the mean, and both ends are reached.
+  const mean = ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
+  assert.ok(Math.abs(mean) < 5 / Math.sqrt(3 * ratios.length));
+  assert.ok(Math.min(...ratios) < -0.9 && Math.max(...ratios) > 0.9);
+  // A crop twice as wide as high makes its faces half as wide.
+  const plan = { ...plainPlan(size, 'stretch'), crop: { x: 0, y: 0, width: 120, height: 60 } };
+  assert.deepEqual(augmentFaces(plan, [{ box: [12, 6, 36, 18] }], 60), [{ box: [6, 6, 18, 18] }]);
+});
+
 test('scales over 1 place the whole picture on a larger ground', () => {
   for (let epoch = 0; epoch < 20; epoch++) {
     const { crop } = drawAugmentation(randomOf(1, epoch, 0), { width: 30, height: 20 }, [], { scales: [2] });
@@ -173,5 +195,6 @@ test('what cannot be augmented is refused before anything is allocated', () => {
   const empty = { ...plan, crop: { x: 0, y: 0, width: 0, height: 4 } };
   assert.throws(() => augmentBatch(device, [source], [empty], options), ArgumentError);
   assert.throws(() => drawAugmentation(randomOf(0, 0, 0), source, [], { scales: [0] }), ArgumentError);
+  assert.throws(() => drawAugmentation(randomOf(0, 0, 0), source, [], { stretch: 0.5 }), ArgumentError);
   assert.equal(gpu.memory().bytes, before);
 });
