@@ -6,13 +6,11 @@ import { writeImage } from '../node/files.js';
 import { makeFolder } from '../node/wider_files.js';
 import type { Budget } from '../train/budget.js';
 import { type Command, EXIT, numberOption, parse } from './command.js';
+import { drawScenes, realPictures } from './reproduce/material.js';
 import { drawCurves, reportOf, stacked } from './reproduce/report.js';
 import {
-  drawScenes,
   finishedRun,
-  heldScenes,
   LOSSES,
-  realPictures,
   type RunResult,
   sharedBackbone,
   type Study,
@@ -43,7 +41,10 @@ that none has seen. Answers the report's three questions as paired differences o
   --steps N          a number of steps in the place of minutes; then equal seeds give equal bits on one adapter
   --seeds A,B,…      (1,2,3)
   --variants A,B,…   some of the four (all)
-  --real DIR         also measure on real pictures: DIR/NAME_annotations.json and the pictures in DIR/NAME
+  --real DIR         real pictures as well, DIR/NAME_annotations.json and the pictures in DIR/NAME: each run goes on for a
+                     while on three of four of them, and is measured on the fourth ones before and after
+  --finish M         minutes (with --steps: steps) of that, batches half of scenes, so that landmarks stay taught where real
+                     faces have none (1.5, or 250 steps); 0: measured only
   --width W          times all channels (0.25)
   --size N           edge of the input in pixels (96)
   --batch N          pictures of a step (8)
@@ -67,6 +68,7 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
       seeds: { type: 'string' },
       variants: { type: 'string' },
       real: { type: 'string' },
+      finish: { type: 'string' },
       width: { type: 'string' },
       size: { type: 'string' },
       batch: { type: 'string' },
@@ -92,6 +94,11 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
     const inSteps = steps !== undefined;
     const foundation =
       numberOption('reproduce', 'foundation', values.foundation, { min: 0, integer: inSteps }) ?? (inSteps ? 1000 : 8);
+    const finish =
+      numberOption('reproduce', 'finish', values.finish, { min: 0, integer: inSteps }) ?? (inSteps ? 250 : 1.5);
+    if (values.finish !== undefined && values.real === undefined) {
+      throw usage('--finish beside --real', '--finish alone', 'Name real pictures with --real DIR.');
+    }
     const budgetOf = (amount: number): Budget => (inSteps ? { steps: amount } : { seconds: 60 * amount });
     const seeds = (values.seeds ?? '1,2,3')
       .split(',')
@@ -107,6 +114,7 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
       settings: {
         budget: budgetOf(steps ?? number('minutes', 3)),
         foundation: foundation === 0 ? null : budgetOf(foundation),
+        finish: values.real === undefined || finish === 0 ? null : budgetOf(finish),
         loss,
         width: number('width', 0.25, 1),
         size: count('size', 96, 64),
@@ -152,8 +160,7 @@ async function reproduceSmall(reproduction: Reproduction): Promise<number> {
   if (missing.length > 0) {
     const device = await requestDevice();
     const scenes = await drawScenes(settings, say);
-    const held = heldScenes(scenes.held, settings.size);
-    const backbone = await sharedBackbone(reproduction, { device, scenes: scenes.training, held });
+    const backbone = await sharedBackbone(reproduction, { device, scenes });
     for (const [index, { variant, seed }] of missing.entries()) {
       say(`${variant}, seed ${seed} (${index + 1} of ${missing.length})\n`);
       results.push(
@@ -162,8 +169,7 @@ async function reproduceSmall(reproduction: Reproduction): Promise<number> {
           seed,
           taught: lessons.get(variant)!,
           device,
-          scenes: scenes.training,
-          held,
+          scenes,
           real,
           backbone,
         }),

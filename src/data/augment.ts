@@ -81,7 +81,15 @@ export function drawAugmentation(
   faces: readonly Face[],
   options: AugmentOptions = {},
 ): AugmentPlan {
-  const { scales = CROP_SCALES, stretch = 1, attempts = 50, flip = 0.5, colour = 0.5, brightness = 32, hue = 36 } = options;
+  const {
+    scales = CROP_SCALES,
+    stretch = 1,
+    attempts = 50,
+    flip = 0.5,
+    colour = 0.5,
+    brightness = 32,
+    hue = 36,
+  } = options;
   const { contrast = [0.5, 1.5], saturation = [0.5, 1.5] } = options;
   if (scales.length === 0 || !scales.every((scale) => scale > 0 && Number.isFinite(scale))) {
     throw new ArgumentError({

@@ -124,3 +124,52 @@ test('the ablation in small: a backbone for all, a table, answers and curves; th
   assert.equal(strange.status, 2);
   assert.match(strange.stderr, /--loss published or report.*'focal'/s);
 });
+
+test('given real pictures, runs go on with three of four of them and are measured on the fourth', () => {
+  mkdirSync(at('real/faces'), { recursive: true });
+  const names = ['scene_1', 'scene_2', 'grey', 'scene_3'];
+  for (const name of names) cpSync(join(root, `fixtures/pictures/${name}.jpg`), at(`real/faces/${name}.jpg`));
+  const list = names.map((name) => ({ name, boxes_xywh: [[40, 40, 50, 60]] }));
+  const annotations = at('real/faces_annotations.json');
+  writeFileSync(annotations, JSON.stringify(list));
+  const tiny = [
+    '--size',
+    '64',
+    '--width',
+    '0.0625',
+    '--batch',
+    '2',
+    '--scenes',
+    '4',
+    '--held',
+    '2',
+    '--foundation',
+    '0',
+  ];
+  const run = ['reproduce', '--steps', '2', '--seeds', '1', '--variants', 'baseline', ...tiny, '--json'];
+  const { status, stdout, stderr } = retinaface(...run, '--real', at('real'), '--finish', '3', '--out', at('finished'));
+  assert.equal(status, 0, stderr);
+  interface Figures {
+    readonly hard: number | null;
+    readonly steps: number;
+  }
+  const { runs } = JSON.parse(stdout) as { runs: { steps: number; real: Figures; finished: Figures }[] };
+  assert.equal(runs.length, 1);
+  const [{ steps, real, finished }] = runs as [(typeof runs)[number]];
+  assert.deepEqual([steps, finished.steps], [2, 3]);
+  // The one face of the fourth picture counts.
+  for (const { hard } of [real, finished]) assert.ok(hard !== null && hard >= 0 && hard <= 1);
+  const log = readFileSync(at('finished/baseline-1/log.jsonl'), 'utf8').trim().split('\n');
+  const taught = log.map((line) => JSON.parse(line) as { step: number; total?: number }).filter(({ total }) => total);
+  assert.deepEqual(
+    taught.map(({ step }) => step),
+    [1, 2, 3, 4, 5],
+  );
+  const alone = retinaface(...run, '--finish', '3', '--out', at('alone'));
+  assert.equal(alone.status, 2);
+  assert.match(alone.stderr, /--finish beside --real/);
+  writeFileSync(annotations, JSON.stringify(list.slice(0, 3)));
+  const few = retinaface(...run, '--real', at('real'), '--out', at('few'));
+  assert.equal(few.status, 1);
+  assert.match(few.stderr, /at least 4 pictures.*kept out of training/s);
+});

@@ -6,7 +6,8 @@ import type { Picture } from '../../image/picture.js';
 import type { TextTable } from '../../image/table.js';
 import type { Budget } from '../../train/budget.js';
 import { formatSeconds, smooth } from '../../train/metrics.js';
-import { heightsOf, type RunResult, type Settings, type Variant } from './runs.js';
+import { heightsOf } from './material.js';
+import type { RunResult, Settings, Variant } from './runs.js';
 
 /** The report's three questions (its §2), as the difference of two of its variants. */
 const QUESTIONS: readonly { readonly asks: string; readonly more: Variant; readonly less: Variant }[] = [
@@ -17,10 +18,18 @@ const QUESTIONS: readonly { readonly asks: string; readonly more: Variant; reado
 
 const CONFIDENCE = 0.95;
 
+/** What runs are measured on, and what answers call it. */
+const SETS = {
+  synthetic: 'drawn scenes',
+  real: 'real pictures, taught by drawn scenes alone',
+  finished: 'real pictures, taught by others as well',
+} as const;
+type SetName = keyof typeof SETS;
+
 /** One answer to one question on one set of pictures. */
 interface Answer {
   readonly question: string;
-  readonly pictures: 'synthetic' | 'real';
+  readonly pictures: SetName;
   readonly more: Variant;
   readonly less: Variant;
   readonly differences: Readonly<
@@ -36,7 +45,7 @@ export function reportOf(
 ): { readonly tables: readonly TextTable[]; readonly answers: readonly Answer[]; readonly figures: object } {
   const of = (variant: Variant): readonly RunResult[] =>
     results.filter((result) => result.variant === variant).toSorted((a, b) => a.seed - b.seed);
-  const sets = (['synthetic', 'real'] as const).filter((set) => results.every((result) => result[set]));
+  const sets = (Object.keys(SETS) as SetName[]).filter((set) => results.every((result) => result[set]));
   const { smallest, medium, easy, largest } = heightsOf(settings.size);
   const words = (budget: Budget): string =>
     'steps' in budget ? `${budget.steps} steps` : formatSeconds(budget.seconds);
@@ -51,12 +60,16 @@ export function reportOf(
     synthetic:
       `${settings.held} scenes that no run has seen, faces ${smallest.toFixed(0)} to ${largest.toFixed(0)} pixels high: ` +
       `all count in hard, those of at least ${medium.toFixed(0)} in medium, of at least ${easy.toFixed(0)} in easy.`,
-    real: 'Real pictures at their own size, with the subsets of their annotations; the runs have learnt from drawn scenes only.',
+    real: 'Real pictures at their own size, with the subsets of their annotations: every fourth, which no run learns from.',
+    finished:
+      'The same pictures, after further training' +
+      `${settings.finish ? ` of ${words(settings.finish)}` : ''} in which half of each batch shows the other three of four.`,
   };
   const tables = sets.map((set): TextTable => {
     const rows = variants.map((variant) => {
       const own = of(variant);
-      const mean = (value: (result: RunResult) => number): number => summarise(own.map(value)).mean;
+      const spent = own.map((result) => (set === 'finished' ? result.finished! : result));
+      const mean = (value: (of: (typeof spent)[number]) => number): number => summarise(spent.map(value)).mean;
       return [
         variant,
         ...SUBSETS.map((subset) =>
@@ -70,7 +83,7 @@ export function reportOf(
       ];
     });
     return {
-      title: set === 'synthetic' ? 'Average precision on drawn scenes' : 'Average precision on real pictures',
+      title: `Average precision on ${SETS[set]}`,
       header: ['variant', ...SUBSETS, 'n', 'steps', 'minutes', 'images/s', 'parameters'],
       rows,
       notes: [notes[set], common],
@@ -106,14 +119,14 @@ export function reportOf(
             differences.map(({ subset, mean, margin, pairs: count }) => [subset, { mean, margin, pairs: count }]),
           ),
           text:
-            `${asks} ${more} − ${less}, ${set === 'synthetic' ? 'drawn scenes' : 'real pictures'}: ${words.join(', ')}; ` +
+            `${asks} ${more} − ${less}, ${SETS[set]}: ${words.join(', ')}; ` +
             `paired over ${pairs.length} seed${pairs.length === 1 ? ': no interval' : `s, ${100 * CONFIDENCE}% interval`}`,
         },
       ];
     }),
   );
   const figures = {
-    runs: results.map(({ variant, seed, steps, seconds, parameters, adapter, synthetic, real }) => ({
+    runs: results.map(({ variant, seed, steps, seconds, parameters, adapter, synthetic, real, finished }) => ({
       variant,
       seed,
       steps,
@@ -122,6 +135,7 @@ export function reportOf(
       adapter,
       synthetic,
       real: real ?? null,
+      finished: finished ?? null,
     })),
   };
   return { tables, answers, figures };

@@ -1,22 +1,14 @@
 import { existsSync } from 'node:fs';
-import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { augmentBatch, augmentFaces, drawAugmentation } from '../../data/augment.js';
-import { faceTargets } from '../../data/batch.js';
-import { epochOrder, randomOf } from '../../data/random.js';
-import type { Face, PictureSource, Sample } from '../../data/sample.js';
-import type { SyntheticOptions } from '../../data/synthetic.js';
-import { type EvaluationSource, evaluateModel } from '../../evaluate/evaluate_model.js';
-import { type GroundTruth, groundTruthByHeight, SUBSETS } from '../../evaluate/ground_truth.js';
+import { evaluateModel } from '../../evaluate/evaluate_model.js';
+import { SUBSETS } from '../../evaluate/ground_truth.js';
 import { summarise } from '../../evaluate/statistics.js';
 import type { Figures } from '../../evaluate/variants.js';
 import { ArgumentError, FileError } from '../../gpu/errors.js';
-import type { Picture } from '../../image/picture.js';
 import { writeText } from '../../node/evaluate_report.js';
 import { readBytes, writeFileAtomic } from '../../node/files.js';
-import { PictureLoader } from '../../node/picture_loader.js';
 import { RetinaFace } from '../../node/retinaface.js';
-import { makeFolder, pictureFolder, readGroundTruth } from '../../node/wider_files.js';
+import { makeFolder } from '../../node/wider_files.js';
 import { recodeBoxes } from '../../retinaface/box_codes.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from '../../retinaface/config.js';
 import { PUBLISHED_LOSS, REPORT_CASCADE_LOSS } from '../../retinaface/loss.js';
@@ -27,14 +19,11 @@ import { formatSeconds } from '../../train/metrics.js';
 import { freeBatch, Trainer, type TrainerOptions, type TrainingBatch } from '../../train/trainer.js';
 import { readSafetensors, writeSafetensors } from '../../weights/safetensors.js';
 import type { StateDict } from '../../weights/state.js';
+import { batches, type Held, type Material } from './material.js';
 
 /** The report's variants, in the order of its Table 2. */
 export const VARIANTS = ['baseline', 'context-no-landmark', 'context', 'full'] as const satisfies ConfigurationName[];
 export type Variant = (typeof VARIANTS)[number];
-
-/** Seeds of the scenes to learn from and of those to be measured on: the same for all runs. */
-const TRAINING_SCENES = 101;
-const HELD_SCENES = 303;
 
 /** Shares of the budget at which runs are measured; the last one gives the figures. */
 const PAUSES = [0.25, 0.5, 0.75, 1];
@@ -72,6 +61,8 @@ export interface Settings {
   readonly budget: Budget;
   /** What the backbone that all runs start from is trained for; null where each starts from nothing. */
   readonly foundation: Budget | null;
+  /** What each run is trained for on scenes and real pictures after those on scenes alone; null where there are none. */
+  readonly finish: Budget | null;
   readonly loss: LossName;
   readonly width: number;
   readonly size: number;
@@ -81,6 +72,10 @@ export interface Settings {
   readonly rate: number;
   readonly clip: number;
 }
+
+/** What separates the draws of the training on real pictures from those before it, and its rate relative to theirs. */
+const FINISH = 2 ** 31;
+const FINISH_RATE = 0.5;
 
 /** Where runs are kept, how they are made, and who hears of it. */
 export interface Study {
@@ -96,91 +91,16 @@ export interface RunResult {
   readonly seed: number;
   readonly adapter: string;
   readonly parameters: number;
+  /** Of the training on scenes alone. */
   readonly steps: number;
-  /** Of training alone. */
   readonly seconds: number;
-  readonly synthetic: Figures;
-  readonly real?: Figures | undefined;
   readonly log: readonly LogEntry[];
-}
-
-/** What is measured: pictures and their faces. */
-export interface Held {
-  readonly source: EvaluationSource;
-  readonly truth: GroundTruth;
-}
-
-export interface Scene {
-  readonly picture: Picture;
-  readonly faces: readonly Face[];
-}
-
-/** Heights of faces in the scenes, and where medium and easy begin: thirds of the range, on a logarithmic scale. */
-export function heightsOf(size: number): Record<'smallest' | 'medium' | 'easy' | 'largest', number> {
-  const [smallest, largest] = [0.16 * size, 0.7 * size];
-  const at = (share: number): number => smallest * (largest / smallest) ** share;
-  return { smallest, medium: at(1 / 3), easy: at(2 / 3), largest };
-}
-
-/** Scenes to learn from and to measure on, drawn once and kept: drawing is no part of any run's time. */
-export async function drawScenes(
-  settings: Settings,
-  say: (words: string) => void,
-): Promise<{ readonly training: readonly Scene[]; readonly held: readonly Scene[] }> {
-  const { smallest, largest } = heightsOf(settings.size);
-  const began = performance.now();
-  const draw = async (seed: number, count: number, options: SyntheticOptions): Promise<Scene[]> => {
-    const scenes: Scene[] = [];
-    const description = { kind: 'synthetic', seed, count, options: { faces: [1, 6], ...options } } as const;
-    await using loader = new PictureLoader(description, { seed, batch: 1, prefetch: 16, cacheBytes: 0 });
-    for await (const { indices, pictures, faces } of loader.batches(0)) {
-      scenes[indices[0]!] = { picture: pictures[0]!, faces: faces[0]! };
-    }
-    return scenes;
-  };
-  const { size } = settings;
-  // Crops of four to five fifths show the faces at the input's pixels, or a little smaller.
-  const training = await draw(TRAINING_SCENES, settings.scenes, {
-    size: Math.round(1.25 * size),
-    faceHeights: [1.1 * smallest, 1.1 * largest],
-  });
-  const held = await draw(HELD_SCENES, settings.held, { size, faceHeights: [smallest, largest] });
-  say(`${training.length + held.length} scenes drawn in ${formatSeconds((performance.now() - began) / 1000)}\n`);
-  return { training, held };
-}
-
-export function heldScenes(scenes: readonly Scene[], size: number): Held {
-  const samples = scenes.map(({ faces }, i): Sample => ({ name: `scene ${i}`, faces }));
-  const source: PictureSource = {
-    length: scenes.length,
-    name: (index) => samples[index]!.name,
-    faces: (index) => samples[index]!.faces,
-    load: (index) => Promise.resolve(scenes[index]!.picture),
-  };
-  return { source, truth: groundTruthByHeight(samples, heightsOf(size)) };
-}
-
-/** `NAME_annotations.json` in a folder and the pictures of the folder NAME beside it, or of the same folder. */
-export async function realPictures(folder: string): Promise<Held> {
-  const isFolder = await stat(folder).then(
-    (info) => info.isDirectory(),
-    () => false,
-  );
-  const ending = '_annotations.json';
-  const [file, ...others] = isFolder ? (await readdir(folder)).filter((name) => name.endsWith(ending)) : [];
-  if (file === undefined || others.length > 0) {
-    throw new FileError({
-      operation: `find real pictures in ${folder}`,
-      expected: `one file *${ending} in that folder`,
-      got: !isFolder ? 'no such folder' : file === undefined ? 'none' : [file, ...others].join(', '),
-      remedy:
-        'Name the folder that holds the annotations and, in a folder of that name, the pictures; or leave --real out.',
-    });
-  }
-  const truth = await readGroundTruth(join(folder, file));
-  const beside = join(folder, file.slice(0, -ending.length));
-  const names = truth.pictures.map(({ name }) => name);
-  return { truth, source: await pictureFolder(existsSync(beside) ? beside : folder, names) };
+  /** After it, on scenes that were kept out. */
+  readonly synthetic: Figures;
+  /** After it, on real pictures that were kept out. */
+  readonly real?: Figures | undefined;
+  /** After further training, of so many steps and seconds, on other real pictures as well. */
+  readonly finished?: (Figures & { readonly steps: number; readonly seconds: number }) | undefined;
 }
 
 const runFolder = (out: string, variant: Variant, seed: number): string => join(out, `${variant}-${seed}`);
@@ -225,33 +145,23 @@ interface OneRun {
   readonly seed: number;
   readonly taught: Taught;
   readonly device: GPUDevice;
-  readonly scenes: readonly Scene[];
-  readonly held: Held;
-  readonly real: Held | undefined;
+  readonly scenes: Material;
+  readonly real: Material | undefined;
   readonly backbone: StateDict | undefined;
 }
 
 /** Trains one variant from one seed, measures it, and writes its folder; the result last, so that it marks a whole run. */
 export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
   const { out, settings, say } = study;
-  const { variant, seed, device, scenes, held, real, backbone } = one;
+  const { variant, seed, device, scenes, real, backbone } = one;
   const { configuration, losses } = one.taught;
   const folder = runFolder(out, variant, seed);
   await makeFolder(folder);
   using model = new RetinaFace(device, configuration);
-  const start = (): void => {
-    model.initialise(seed);
-    if (backbone) writeNetworkState(model.network, backbone, BACKBONE_FILE, { allowMissing: true });
-  };
-  const { figures, ...spent } = await teach(study, {
+  const lesson = {
     model,
-    start,
-    batch: batches(model, scenes, settings, seed),
-    budget: settings.budget,
-    rate: settings.rate,
     options: { clipNorm: settings.clip, ...losses },
-    held,
-    save(checkpoint) {
+    save(checkpoint: Uint8Array) {
       // In the configuration's own box code, so that the file is weights that any command takes.
       const file = join(folder, 'last.safetensors');
       const { tensors, metadata } = readSafetensors(checkpoint, file);
@@ -259,10 +169,48 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
       return writeFileAtomic(file, writeSafetensors(plain, metadata));
     },
     run: JSON.stringify({ configuration: variant, ...settings, accumulate: 1, seed }),
+  };
+  const start = (): void => {
+    model.initialise(seed);
+    if (backbone) writeNetworkState(model.network, backbone, BACKBONE_FILE, { allowMissing: true });
+  };
+  const onScenes = batches(model, scenes.training, { ...settings, seed });
+  start();
+  await rehearse({ ...lesson, batch: onScenes });
+  start();
+  const { figures, log, ...spent } = await teach(study, {
+    ...lesson,
+    batch: onScenes,
+    budget: settings.budget,
+    rate: settings.rate,
+    pauses: PAUSES,
+    examine: () => measure(model, scenes.held, 16),
   });
-  const onReal = real && (await measure(model, real, 1));
-  if (onReal) say(`  real pictures: AP ${formatFigures(onReal)}\n`);
-  await writeText(join(folder, 'log.jsonl'), spent.log.map(logLine).join(''));
+  const examine = (): Promise<Figures> => measure(model, real!.held, 1);
+  const onReal = real && (await examine());
+  if (onReal) say(`  on real pictures: AP ${formatFigures(onReal)}\n`);
+  let finished: RunResult['finished'];
+  const logs = [...log];
+  if (real && settings.finish) {
+    say('  on other real pictures as well:\n');
+    const {
+      figures: ofReal,
+      log: further,
+      ...more
+    } = await teach(study, {
+      ...lesson,
+      batch: batches(model, scenes.training, { ...settings, seed: seed + FINISH, real: real.training }),
+      budget: settings.finish,
+      rate: FINISH_RATE * settings.rate,
+      pauses: [1],
+      examine,
+    });
+    finished = { ...ofReal, ...more };
+    logs.push(
+      ...further.map((entry) => ({ ...entry, step: entry.step + spent.steps, spent: entry['spent']! + spent.seconds })),
+    );
+  }
+  await writeText(join(folder, 'log.jsonl'), logs.map(logLine).join(''));
   const result: RunResult = {
     settings,
     variant,
@@ -270,8 +218,10 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
     adapter: model.gpu.info.description,
     parameters: model.network.parameters.trainableCount,
     ...spent,
+    log,
     synthetic: figures,
     ...(onReal ? { real: onReal } : {}),
+    ...(finished ? { finished } : {}),
   };
   await writeText(join(folder, 'result.json'), `${JSON.stringify(result)}\n`);
   return result;
@@ -292,7 +242,7 @@ const FOUNDATION = { rate: 0.02, clipNorm: 30, seed: 0, slope: 0.1 } as const;
  */
 export async function sharedBackbone(
   study: Study,
-  { device, scenes, held }: Pick<OneRun, 'device' | 'scenes' | 'held'>,
+  { device, scenes }: Pick<OneRun, 'device' | 'scenes'>,
 ): Promise<StateDict | undefined> {
   const { out, settings, say } = study;
   const { foundation: budget, width, size, batch } = settings;
@@ -313,19 +263,17 @@ export async function sharedBackbone(
   const { variances } = PUBLISHED_LOSS;
   const configuration = { ...narrowed(configurations.baseline, width), landmarks: false, variances, slope };
   using model = new RetinaFace(device, configuration);
-  await teach(study, {
+  const lesson = {
     model,
-    start() {
-      model.initialise(seed);
-    },
-    batch: batches(model, scenes, settings, seed),
-    budget,
-    rate,
     options: { clipNorm, loss: PUBLISHED_LOSS },
-    held,
+    batch: batches(model, scenes.training, { batch, size, seed }),
     save: () => Promise.resolve(),
     run: '',
-  });
+  };
+  model.initialise(seed);
+  await rehearse(lesson);
+  model.initialise(seed);
+  await teach(study, { ...lesson, budget, rate, pauses: PAUSES, examine: () => measure(model, scenes.held, 16) });
   const backbone: StateDict = new Map([...(await model.state())].filter(([name]) => name.startsWith('body.')));
   await writeFileAtomic(path, writeSafetensors(backbone, { settings: made }));
   return backbone;
@@ -333,50 +281,53 @@ export async function sharedBackbone(
 
 interface Lesson {
   readonly model: RetinaFace;
-  /** Puts the network where it starts. */
-  readonly start: () => void;
   readonly batch: (step: number) => TrainingBatch;
+  readonly options: TrainerOptions;
   readonly budget: Budget;
   readonly rate: number;
-  readonly options: TrainerOptions;
-  readonly held: Held;
+  /** Shares of the budget at which it is examined; the last examination's figures are the lesson's. */
+  readonly pauses: readonly number[];
+  readonly examine: () => Promise<Figures>;
   readonly save: (checkpoint: Uint8Array) => Promise<void>;
   /** What the checkpoint says of the run. */
   readonly run: string;
 }
 
-/** Trains a network for its budget and leaves it in inference; the figures are those at the end. */
+/** One step that is to be forgotten: the first of a network compiles its kernels, and that is no training. */
+async function rehearse({
+  model,
+  batch: batchOf,
+  options,
+}: Pick<Lesson, 'model' | 'batch' | 'options'>): Promise<void> {
+  using trainer = new Trainer(model.network, options);
+  const batch = batchOf(0);
+  const losses = trainer.accumulate(batch);
+  freeBatch(batch);
+  trainer.step(0);
+  await trainer.read(losses);
+}
+
+/** Trains a network for its budget and leaves it in inference. */
 async function teach(
   { say }: Study,
-  { model, start, batch: batchOf, budget, rate, options, held, save, run }: Lesson,
+  { model, batch, budget, rate, options, pauses, examine, save, run }: Lesson,
 ): Promise<{
   readonly steps: number;
   readonly seconds: number;
   readonly figures: Figures;
   readonly log: readonly LogEntry[];
 }> {
-  // The first step of a network compiles its kernels; that is no training, and must leave no trace in its batch norms.
-  start();
-  {
-    using rehearsal = new Trainer(model.network, options);
-    const batch = batchOf(0);
-    const losses = rehearsal.accumulate(batch);
-    freeBatch(batch);
-    rehearsal.step(0);
-    await rehearsal.read(losses);
-  }
-  start();
   using trainer = new Trainer(model.network, options);
   const log: LogEntry[] = [];
   let figures: Figures = { easy: NaN, medium: NaN, hard: NaN };
   const spent = await trainWithin(
     trainer,
-    { budget, rate, warmUp: 0.05, pauses: PAUSES },
+    { budget, rate, warmUp: 0.05, pauses },
     {
-      batch: batchOf,
+      batch,
       onStep: (record) => log.push({ ...record }),
       async onPause({ share, step, spent: seconds }) {
-        figures = await measure(model, held, 16);
+        figures = await examine();
         log.push({ step, epoch: 0, spent: seconds, easy: figures.easy, medium: figures.medium, hard: figures.hard });
         const recent = log.filter((entry) => 'total' in entry).slice(-20);
         const mean = (key: string): string => summarise(recent.map((entry) => entry[key]!)).mean.toPrecision(3);
@@ -393,39 +344,6 @@ async function teach(
   );
   model.network.train(false);
   return { ...spent, figures, log };
-}
-
-/** The batch of any step: pictures in an order of each epoch's own, cropped a little, flipped and coloured by the seed. */
-function batches(
-  model: RetinaFace,
-  scenes: readonly Scene[],
-  { batch, size }: Settings,
-  seed: number,
-): (step: number) => TrainingBatch {
-  const orders = new Map<number, Uint32Array>();
-  return (step) => {
-    const chosen = Array.from({ length: batch }, (_, i) => {
-      const at = step * batch + i;
-      const epoch = Math.floor(at / scenes.length);
-      let order = orders.get(epoch);
-      if (!order) orders.set(epoch, (order = epochOrder(seed, epoch, scenes.length)));
-      const index = order[at % scenes.length]!;
-      const scene = scenes[index]!;
-      const plan = drawAugmentation(randomOf(seed, epoch, index), scene.picture, scene.faces, {
-        scales: [0.8, 0.9, 1],
-      });
-      return { ...scene, plan };
-    });
-    const plans = chosen.map(({ plan }) => plan);
-    const pictures = chosen.map(({ picture }) => picture);
-    return {
-      x: augmentBatch(model.gpu, pictures, plans, { size, ...model.network.configuration.input }),
-      targets: faceTargets(
-        model.gpu,
-        chosen.map(({ plan, faces }) => augmentFaces(plan, faces, size)),
-      ),
-    };
-  };
 }
 
 function formatFigures(figures: Figures): string {

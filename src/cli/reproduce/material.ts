@@ -1,0 +1,220 @@
+import { existsSync } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { augmentBatch, augmentFaces, type AugmentPlan, drawAugmentation } from '../../data/augment.js';
+import { faceTargets } from '../../data/batch.js';
+import { epochOrder, randomOf } from '../../data/random.js';
+import type { Face, PictureSource, Sample } from '../../data/sample.js';
+import type { SyntheticOptions } from '../../data/synthetic.js';
+import type { EvaluationSource } from '../../evaluate/evaluate_model.js';
+import { type AnnotatedPicture, type GroundTruth, groundTruthByHeight } from '../../evaluate/ground_truth.js';
+import { FileError } from '../../gpu/errors.js';
+import type { Picture } from '../../image/picture.js';
+import { PictureLoader } from '../../node/picture_loader.js';
+import type { RetinaFace } from '../../node/retinaface.js';
+import { pictureFolder, readGroundTruth } from '../../node/wider_files.js';
+import { formatSeconds } from '../../train/metrics.js';
+import type { TrainingBatch } from '../../train/trainer.js';
+
+/** Seeds of the scenes to learn from and of those to be measured on: the same for all runs. */
+const TRAINING_SCENES = 101;
+const HELD_SCENES = 303;
+
+/** Every fourth real picture is kept out of training. */
+const REAL_PARTS = 4;
+
+/** Real faces that are narrower or lower are not taught, in pixels: as where labels are read. */
+const LEAST_FACE = 1;
+
+/** Edges of crops of a scene, relative to its own; those of four to five fifths show it at the input's pixels. */
+const SCENE_CROPS: readonly number[] = [0.8, 0.9, 1];
+
+/** Edges of crops of a real picture, relative to the input's: at its own pixels, as it is measured, or smaller. */
+const REAL_CROPS: readonly number[] = [1, 1.4, 2];
+
+/** A picture to learn from. */
+export interface Example {
+  readonly picture: Picture;
+  readonly faces: readonly Face[];
+}
+
+/** What is measured: pictures and their faces. */
+export interface Held {
+  readonly source: EvaluationSource;
+  readonly truth: GroundTruth;
+}
+
+/** Pictures to learn from, and others to be measured on. */
+export interface Material {
+  readonly training: readonly Example[];
+  readonly held: Held;
+}
+
+/** Heights of faces in the scenes, and where medium and easy begin: thirds of the range, on a logarithmic scale. */
+export function heightsOf(size: number): Record<'smallest' | 'medium' | 'easy' | 'largest', number> {
+  const [smallest, largest] = [0.16 * size, 0.7 * size];
+  const at = (share: number): number => smallest * (largest / smallest) ** share;
+  return { smallest, medium: at(1 / 3), easy: at(2 / 3), largest };
+}
+
+/** Scenes to learn from and to measure on, drawn once and kept: drawing is no part of any run's time. */
+export async function drawScenes(
+  { size, scenes, held }: { readonly size: number; readonly scenes: number; readonly held: number },
+  say: (words: string) => void,
+): Promise<Material> {
+  const { smallest, largest } = heightsOf(size);
+  const began = performance.now();
+  const draw = async (seed: number, count: number, options: SyntheticOptions): Promise<Example[]> => {
+    const drawn: Example[] = [];
+    const description = { kind: 'synthetic', seed, count, options: { faces: [1, 6], ...options } } as const;
+    await using loader = new PictureLoader(description, { seed, batch: 1, prefetch: 16, cacheBytes: 0 });
+    for await (const { indices, pictures, faces } of loader.batches(0)) {
+      drawn[indices[0]!] = { picture: pictures[0]!, faces: faces[0]! };
+    }
+    return drawn;
+  };
+  const training = await draw(TRAINING_SCENES, scenes, {
+    size: Math.round(1.25 * size),
+    faceHeights: [1.1 * smallest, 1.1 * largest],
+  });
+  const kept = await draw(HELD_SCENES, held, { size, faceHeights: [smallest, largest] });
+  say(`${training.length + kept.length} scenes drawn in ${formatSeconds((performance.now() - began) / 1000)}\n`);
+  return { training, held: heldScenes(kept, size) };
+}
+
+function heldScenes(scenes: readonly Example[], size: number): Held {
+  const samples = scenes.map(({ faces }, i): Sample => ({ name: `scene ${i}`, faces }));
+  const source: PictureSource = {
+    length: scenes.length,
+    name: (index) => samples[index]!.name,
+    faces: (index) => samples[index]!.faces,
+    load: (index) => Promise.resolve(scenes[index]!.picture),
+  };
+  return { source, truth: groundTruthByHeight(samples, heightsOf(size)) };
+}
+
+/**
+ * `NAME_annotations.json` in a folder and the pictures of the folder NAME beside it, or of the same folder: three of four to
+ * learn from, read at once, and every fourth to be measured on.
+ * @throws FileError without such a file or with several, or with too few pictures; what reading them throws.
+ */
+export async function realPictures(folder: string): Promise<Material> {
+  const isFolder = await stat(folder).then(
+    (info) => info.isDirectory(),
+    () => false,
+  );
+  const ending = '_annotations.json';
+  const [file, ...others] = isFolder ? (await readdir(folder)).filter((name) => name.endsWith(ending)) : [];
+  const operation = `find real pictures in ${folder}`;
+  if (file === undefined || others.length > 0) {
+    throw new FileError({
+      operation,
+      expected: `one file *${ending} in that folder`,
+      got: !isFolder ? 'no such folder' : file === undefined ? 'none' : [file, ...others].join(', '),
+      remedy:
+        'Name the folder that holds the annotations and, in a folder of that name, the pictures; or leave --real out.',
+    });
+  }
+  const { pictures, subsets } = await readGroundTruth(join(folder, file));
+  if (pictures.length < REAL_PARTS) {
+    throw new FileError({
+      operation,
+      expected: `at least ${REAL_PARTS} pictures in ${file}, of which every ${REAL_PARTS}th is kept out of training`,
+      got: String(pictures.length),
+      remedy: 'Annotate more of them, or leave --real out.',
+    });
+  }
+  const beside = join(folder, file.slice(0, -ending.length));
+  const directory = existsSync(beside) ? beside : folder;
+  const isHeld = (index: number): boolean => index % REAL_PARTS === REAL_PARTS - 1;
+  const sourceOf = (part: readonly AnnotatedPicture[]): Promise<EvaluationSource> =>
+    pictureFolder(
+      directory,
+      part.map(({ name }) => name),
+    );
+  const learnt = pictures.filter((_, index) => !isHeld(index));
+  const kept = pictures.filter((_, index) => isHeld(index));
+  const files = await sourceOf(learnt);
+  const training: Example[] = [];
+  for (const [index, annotated] of learnt.entries()) {
+    training.push({ picture: await files.load(index), faces: facesOf(annotated) });
+  }
+  return { training, held: { source: await sourceOf(kept), truth: { pictures: kept, subsets } } };
+}
+
+/** The faces of a picture as they are taught. Such annotations have no landmarks. */
+function facesOf({ boxes }: AnnotatedPicture): Face[] {
+  const faces = Array.from({ length: boxes.length / 4 }, (_, i): Face => {
+    const [x1, y1, x2, y2] = boxes.subarray(4 * i, 4 * i + 4) as unknown as Face['box'];
+    return { box: [x1, y1, x2, y2] };
+  });
+  return faces.filter(({ box: [x1, y1, x2, y2] }) => x2 - x1 >= LEAST_FACE && y2 - y1 >= LEAST_FACE);
+}
+
+/** What a batch shows of an example. */
+interface Planned extends Example {
+  readonly plan: AugmentPlan;
+}
+
+/** `count` examples for any step: in an order of each epoch's own, cropped, flipped and coloured by the seed. */
+function draws(
+  examples: readonly Example[],
+  {
+    count,
+    seed,
+    scales,
+  }: { readonly count: number; readonly seed: number; readonly scales: (example: Example) => readonly number[] },
+): (step: number) => Planned[] {
+  const orders = new Map<number, Uint32Array>();
+  return (step) =>
+    Array.from({ length: count }, (_, i) => {
+      const at = step * count + i;
+      const epoch = Math.floor(at / examples.length);
+      let order = orders.get(epoch);
+      if (!order) orders.set(epoch, (order = epochOrder(seed, epoch, examples.length)));
+      const index = order[at % examples.length]!;
+      const example = examples[index]!;
+      const random = randomOf(seed, epoch, index);
+      const plan = drawAugmentation(random, example.picture, example.faces, { scales: scales(example) });
+      return { ...example, plan };
+    });
+}
+
+/** What batches are made of. */
+export interface BatchOptions {
+  readonly batch: number;
+  /** Edge of the input in pixels. */
+  readonly size: number;
+  readonly seed: number;
+  /** Fill half of each batch, or a little more, in the place of scenes. */
+  readonly real?: readonly Example[];
+}
+
+/**
+ * The batch of any step. Scenes stay beside real pictures, which have no landmarks: what is learnt of those must not be lost.
+ */
+export function batches(
+  model: RetinaFace,
+  scenes: readonly Example[],
+  { batch, size, seed, real }: BatchOptions,
+): (step: number) => TrainingBatch {
+  const ofReal = real ? Math.ceil(batch / 2) : 0;
+  const parts = [draws(scenes, { count: batch - ofReal, seed, scales: () => SCENE_CROPS })];
+  if (real) {
+    const scales = ({ picture: { width, height } }: Example): readonly number[] =>
+      REAL_CROPS.map((crop) => Math.min(1, (crop * size) / Math.min(width, height)));
+    parts.push(draws(real, { count: ofReal, seed, scales }));
+  }
+  return (step) => {
+    const chosen = parts.flatMap((part) => part(step));
+    const plans = chosen.map(({ plan }) => plan);
+    const pictures = chosen.map(({ picture }) => picture);
+    return {
+      x: augmentBatch(model.gpu, pictures, plans, { size, ...model.network.configuration.input }),
+      targets: faceTargets(
+        model.gpu,
+        chosen.map(({ plan, faces }) => augmentFaces(plan, faces, size)),
+      ),
+    };
+  };
+}
