@@ -127,8 +127,8 @@ test('the ablation in small: a backbone for all, a table, answers and curves; th
 
 test('given real pictures, runs go on with three of four of them and are measured on the fourth', () => {
   mkdirSync(at('real/faces'), { recursive: true });
-  const names = ['scene_1', 'scene_2', 'grey', 'scene_3'];
-  for (const name of names) cpSync(join(root, `fixtures/pictures/${name}.jpg`), at(`real/faces/${name}.jpg`));
+  const names = ['a', 'b', 'c', 'd'];
+  for (const name of names) cpSync(join(root, 'fixtures/pictures/scene_1.jpg'), at(`real/faces/${name}.jpg`));
   const list = names.map((name) => ({ name, boxes_xywh: [[40, 40, 50, 60]] }));
   const annotations = at('real/faces_annotations.json');
   writeFileSync(annotations, JSON.stringify(list));

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { configurations, narrowed } from '../../src/retinaface/config.js';
-import { REPORT_CASCADE_LOSS } from '../../src/retinaface/loss.js';
+import { PUBLISHED_LOSS, REPORT_CASCADE_LOSS } from '../../src/retinaface/loss.js';
 import { constant, cosine, type Schedule, warmUp } from '../../src/train/schedule.js';
 import { compareHeads, drawLesson, memorise } from './memorise.js';
 
@@ -25,7 +25,7 @@ function held(peak: number): Schedule {
  * Drawn ResNets start with gradients of a norm in the thousands, from convolutions before batch norms; clipping carries them
  * over the first twenty steps.
  *
- * All heads have the loss of a cascade's second. That of the first teaches boxes to anchors of an IoU of 0.7 or more and scores
+ * Heads have the loss of a cascade's second. That of the first teaches boxes to anchors of an IoU of 0.7 or more and scores
  * to those under 0.3 as well; between the two nobody is taught. Of pictures known by heart those in between come out with high
  * scores and boxes of their own, and average precision stays near 0.95 however small the loss. With 0.5 and 0.4 next to
  * nothing is between.
@@ -47,14 +47,24 @@ test('baseline learns sixteen pictures by heart', async () => {
   model.dispose();
 });
 
-// The whole graph in channels enough for the lesson; at full width its steps take ten times as long.
-test('full, a quarter as wide, learns sixteen pictures by heart, with its second heads and with its first', async (t) => {
-  const configuration = narrowed(configurations.full, 0.25);
-  const { model, precision, steps } = await memorise(configuration, lesson, GOAL, { ...RESNET, most: 600, every: 60 });
+// The whole graph in channels enough for the lesson; at full width its steps take ten times as long. The cascade as the report
+// has it, thresholds 0.7 and 0.3 before 0.5 and 0.4, with the published box code: by that of the report, without variances,
+// boxes take four times as many steps.
+test('full, a quarter as wide, learns sixteen pictures by heart, and its second heads place boxes better than its first', async (t) => {
+  const configuration = { ...narrowed(configurations.full, 0.25), variances: PUBLISHED_LOSS.variances };
+  const { schedule, clipNorm } = RESNET;
+  const { model, precision, steps } = await memorise(configuration, lesson, Infinity, {
+    schedule,
+    clipNorm,
+    most: 180,
+    every: 180,
+  });
   assert.ok(precision >= GOAL, `average precision ${precision} after ${steps} steps`);
   const [first, second] = await compareHeads(model.network, lesson);
   const figures = `after ${steps} steps: first heads ${JSON.stringify(first)}, second heads ${JSON.stringify(second)}`;
   t.diagnostic(figures);
   assert.ok(Math.min(first.precision, second.precision) >= GOAL, figures);
+  // At an IoU of 0.5 there is nothing left to tell them apart.
+  assert.ok(second.strictPrecision > first.strictPrecision, figures);
   model.dispose();
 });

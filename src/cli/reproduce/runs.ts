@@ -33,7 +33,7 @@ export function usage(expected: string, got: string, remedy: string): ArgumentEr
 }
 
 /** Losses that the variants can be taught by. */
-export const LOSSES = ['published', 'report'] as const;
+export const LOSSES = ['published', 'variances', 'report'] as const;
 export type LossName = (typeof LOSSES)[number];
 
 /** A network, and the losses that differ from those of its family. */
@@ -43,15 +43,17 @@ export interface Taught {
 }
 
 /**
- * A variant as it is taught: by the report's loss, or by the published code's with its box code. The latter has no cascade; second
- * heads keep the report's thresholds.
+ * A variant as it is taught: by the report's loss, by that with the published box code, or by the published code's loss and box
+ * code. The latter has no cascade; second heads keep the report's thresholds.
  */
 export function taught(variant: Variant, { width, loss }: Settings): Taught {
-  const configuration = narrowed(configurations[variant], width);
-  if (loss === 'report') return { configuration, losses: {} };
+  const plain = narrowed(configurations[variant], width);
+  if (loss === 'report') return { configuration: plain, losses: {} };
+  const configuration = { ...plain, variances: PUBLISHED_LOSS.variances };
+  if (loss === 'variances') return { configuration, losses: {} };
   const { positiveThreshold, negativeThreshold } = REPORT_CASCADE_LOSS;
   return {
-    configuration: { ...configuration, variances: PUBLISHED_LOSS.variances },
+    configuration,
     losses: { loss: PUBLISHED_LOSS, cascadeLoss: { ...PUBLISHED_LOSS, positiveThreshold, negativeThreshold } },
   };
 }
