@@ -35,7 +35,7 @@ that none has seen. Answers the report's three questions as paired differences o
                      from ImageNet's: a detector without landmarks and context modules, by the published loss (8, or
                      1000 steps); 0: each starts from nothing
   --loss NAME        published (default): matching, loss and box code of the published code; report: the report's own, which
-                     stays at the prior of one anchor in four in such times
+                     stays at the prior of one anchor in four in such times; variances: that with the published box code
   --minutes M        of training for each run (3); drawing, compiling and measuring do not count. Equal time is not equal
                      steps: the table says both
   --steps N          a number of steps in the place of minutes; then equal seeds give equal bits on one adapter
@@ -44,7 +44,7 @@ that none has seen. Answers the report's three questions as paired differences o
   --real DIR         real pictures as well, DIR/NAME_annotations.json and the pictures in DIR/NAME: each run goes on for a
                      while on three of four of them, and is measured on the fourth ones before and after
   --finish M         minutes (with --steps: steps) of that, batches half of scenes, so that landmarks stay taught where real
-                     faces have none (1.5, or 250 steps); 0: measured only
+                     faces have none (1, or 150 steps); 0: measured only
   --width W          times all channels (0.25)
   --size N           edge of the input in pixels (96)
   --batch N          pictures of a step (8)
@@ -95,7 +95,7 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
     const foundation =
       numberOption('reproduce', 'foundation', values.foundation, { min: 0, integer: inSteps }) ?? (inSteps ? 1000 : 8);
     const finish =
-      numberOption('reproduce', 'finish', values.finish, { min: 0, integer: inSteps }) ?? (inSteps ? 250 : 1.5);
+      numberOption('reproduce', 'finish', values.finish, { min: 0, integer: inSteps }) ?? (inSteps ? 150 : 1);
     if (values.finish !== undefined && values.real === undefined) {
       throw usage('--finish beside --real', '--finish alone', 'Name real pictures with --real DIR.');
     }
