@@ -33,6 +33,7 @@ export type { Box, Face, Landmarks, Point } from './retinaface/face.js';
 export {
   type LossOptions,
   multiboxLoss,
+  PUBLISHED_CASCADE_LOSS,
   PUBLISHED_LOSS,
   REPORT_CASCADE_LOSS,
   REPORT_LOSS,

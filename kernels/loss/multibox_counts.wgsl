@@ -1,13 +1,14 @@
 // How many anchors of each image take part in which loss.
 //
-//   counts[i] = (positives, selected anchors, positives whose face has landmarks)
+//   counts[first + i] = (positives, selected anchors, positives whose face has landmarks)
 //
-// labels, matched, selected [n, A]: 1 in labels is positive; annotated [n, F], 1 or 0; counts [n, 3]. One workgroup: one
-// image. Grid: n. Integers, so the order of the atomics does not show. Deterministic.
+// labels, matched, selected [n, A]: 1 in labels is positive; annotated [n, F], 1 or 0; counts [N, 3], N ≥ first + n:
+// of a batch, or of all parts of one. One workgroup: one image. Grid: n. Integers, so the order of the atomics does not show. Deterministic.
 
 struct Params {
   anchors: u32,
   faces: u32,
+  first: u32, // row of the first image in counts
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -39,6 +40,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   atomicAdd(&totals[2], with_landmarks);
   workgroupBarrier();
   if (local < 3u) {
-    counts[workgroup.x * 3u + local] = atomicLoad(&totals[local]);
+    counts[(params.first + workgroup.x) * 3u + local] = atomicLoad(&totals[local]);
   }
 }

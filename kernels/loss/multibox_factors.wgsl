@@ -1,4 +1,4 @@
-// What the class, the box and the landmark losses of a batch are divided by, as factors.
+// What the class, the box and the landmark losses of a batch, or of any part of it, are divided by, as factors.
 //
 //   factors = 1 / max(1, Σ_i (selected anchors or, with class_by_positives, positives; positives; positives with landmarks))
 //

@@ -35,7 +35,7 @@ that none has seen. Answers the report's three questions as paired differences o
                      from ImageNet's: a detector without landmarks and context modules, by the published loss (8, or
                      1000 steps); 0: each starts from nothing
   --loss NAME        published (default): matching, loss and box code of the published code; report: the report's own, which
-                     stays at the prior of one anchor in four in such times; variances: that with the published box code
+                     stays at the prior of one anchor in four in such times; report-variances: that with the published box code
   --minutes M        of training for each run (3); drawing, compiling and measuring do not count. Equal time is not equal
                      steps: the table says both
   --steps N          a number of steps in the place of minutes; then equal seeds give equal bits on one adapter

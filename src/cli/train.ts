@@ -21,6 +21,7 @@ import { readLabels } from '../node/label_files.js';
 import { folderSource, type LoadedBatch, PictureLoader, type SourceDescription } from '../node/picture_loader.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from '../retinaface/config.js';
 import {
+  PUBLISHED_CASCADE_LOSS,
   PUBLISHED_LOSS,
   REPORT_CASCADE_LOSS,
   REPORT_LOSS,
@@ -61,7 +62,7 @@ const LOSSES: Readonly<Record<string, Pick<TrainerOptions, 'loss' | 'cascadeLoss
     loss: { ...REPORT_LOSS, lambda: PAPER_WEIGHTS },
     cascadeLoss: { ...REPORT_CASCADE_LOSS, lambda: PAPER_WEIGHTS },
   },
-  published: { loss: PUBLISHED_LOSS },
+  published: { loss: PUBLISHED_LOSS, cascadeLoss: PUBLISHED_CASCADE_LOSS },
 };
 
 /** `retinaface train`. */
@@ -82,7 +83,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
   --epochs N         passes over the pictures (60)
   --width W          times all channels of a network on ResNet-50, a multiple of 1/16 (1): 0.25 costs a sixteenth
   --batch N          pictures in one part of a step (10)
-  --accumulate N     parts of a step (1); batch 32 in steps of 4 is --batch 4 --accumulate 8
+  --accumulate N     parts of a step (1): --batch 4 --accumulate 8 is --batch 32 but for batch norms, which see 4 at a time
   --size N           edge of the square input in pixels (640)
   --schedule TEXT    learning rate: report, constant:RATE, cosine:RATE, step:RATE@EPOCH,…, each with +warmup:STEPS (report)
   --loss NAME        report, report-strict (thresholds alone match, pictures without positives are skipped), paper (the

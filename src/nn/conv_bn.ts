@@ -81,6 +81,8 @@ export class ConvBn {
   training = false;
   /** In training: normalise by the running statistics and leave them as they are. */
   frozenStatistics = false;
+  /** In training: normalise by the batch and leave the running statistics as they are. */
+  still = false;
 
   /** True where `forward` can write into a part of a wider tensor. */
   get writesInto(): boolean {
@@ -116,6 +118,7 @@ export class ConvBn {
       runningMean: this.#mean.tensor,
       runningVar: this.#variance.tensor,
       training: this.training && !this.frozenStatistics,
+      ...(this.still && { momentum: 0 }),
       eps: EPSILON,
       ...(residual && { residual }),
       ...(slope !== undefined && { slope }),

@@ -84,6 +84,13 @@ export const PUBLISHED_LOSS: LossOptions = {
   beta: 1,
 };
 
+/** The same for the second heads of a cascade, which that code does not have: with the report's thresholds for them. */
+export const PUBLISHED_CASCADE_LOSS: LossOptions = {
+  ...PUBLISHED_LOSS,
+  positiveThreshold: REPORT_CASCADE_LOSS.positiveThreshold,
+  negativeThreshold: REPORT_CASCADE_LOSS.negativeThreshold,
+};
+
 const weightedTotal = defineOp<
   { classes: Tensor; boxes: Tensor; landmarks: Tensor | undefined },
   { lambda: LossOptions['lambda']; parts: Tensor }
@@ -152,25 +159,42 @@ function checkOptions(options: LossOptions): void {
   });
 }
 
-/** The weight [n, A] of every anchor in each of the three losses, their normalisation included, and how many have one. */
-function weigh(matches: Matches, selected: Tensor, annotated: Tensor, options: LossOptions) {
+/** Writes how many anchors of each image take part in which loss into the rows of `counts` from `first` on. */
+function count(matches: Matches, selected: Tensor, annotated: Tensor, counts: Tensor<'u32'>, first = 0): void {
+  const [images = 0, anchors = 0] = selected.shape;
+  const [, faces = 0] = annotated.shape;
+  selected.gpu.run('multibox_counts', {
+    params: { anchors, faces, first },
+    buffers: {
+      labels: matches.labels.buffer,
+      matched: matches.faces.buffer,
+      selected: selected.buffer,
+      annotated: contiguous(annotated).buffer,
+      counts: counts.buffer,
+    },
+    grid: [images, 1, 1],
+  });
+}
+
+/**
+ * The weight [n, A] of every anchor in each of the three losses, normalised over the images of `over`, and how many anchors
+ * have one.
+ */
+function weigh(matches: Matches, selected: Tensor, annotated: Tensor, options: LossOptions, over?: Tensor<'u32'>) {
   const { gpu } = selected;
   const [images = 0, anchors = 0] = selected.shape;
   const [, faces = 0] = annotated.shape;
-  const [labels, matched] = [matches.labels.buffer, matches.faces.buffer];
-  const known = contiguous(annotated).buffer;
   const counts = Tensor.empty(gpu, [images, 3], { dtype: 'u32', label: 'anchor counts' });
-  gpu.run('multibox_counts', {
-    params: { anchors, faces },
-    buffers: { labels, matched, selected: selected.buffer, annotated: known, counts: counts.buffer },
-    grid: [images, 1, 1],
-  });
+  count(matches, selected, annotated, counts);
+  const all = over ?? counts;
   const factors = Tensor.empty(gpu, [3], { label: 'loss factors' });
   gpu.run('multibox_factors', {
-    params: { images, class_by_positives: options.classNormalisation === 'positives' ? 1 : 0 },
-    buffers: { counts: counts.buffer, factors: factors.buffer },
+    params: { images: all.shape[0] ?? 0, class_by_positives: options.classNormalisation === 'positives' ? 1 : 0 },
+    buffers: { counts: all.buffer, factors: factors.buffer },
     grid: [1, 1, 1],
   });
+  const [labels, matched] = [matches.labels.buffer, matches.faces.buffer];
+  const known = contiguous(annotated).buffer;
   const boxes = Tensor.empty(gpu, selected.shape, { label: 'box weights' });
   const landmarks = matches.landmarks && Tensor.empty(gpu, selected.shape, { label: 'landmark weights' });
   const grid: Grid = [Math.ceil(anchors / 64), images, 1];
@@ -192,13 +216,42 @@ function weigh(matches: Matches, selected: Tensor, annotated: Tensor, options: L
 }
 
 /**
+ * Writes into the rows of `counts` [N, 3] from `first` on what `multiboxLoss` answers as counts for these images. Which
+ * negatives are chosen depends on the outputs, how many does not, so that none are needed.
+ * @throws ShapeError when the shapes do not fit; ArgumentError for options out of range.
+ */
+export function countAnchors(
+  anchors: Tensor,
+  targets: FaceTargets,
+  options: LossOptions,
+  { counts, first }: { readonly counts: Tensor<'u32'>; readonly first: number },
+): void {
+  const sizes = targetSizes('countAnchors', anchors, targets);
+  checkOptions(options);
+  if (counts.shape.length !== 2 || counts.shape[1] !== 3 || first < 0 || first + sizes.images > counts.shape[0]!) {
+    throw new ShapeError({
+      operation: 'countAnchors',
+      expected: `counts [N, 3] with rows ${first} to ${first + sizes.images - 1}`,
+      got: formatShape(counts.shape),
+      remedy: 'Make a row for each image of the step.',
+    });
+  }
+  scope(() => {
+    const matches = matchAnchors(anchors, targets, options, { landmarks: false });
+    const losses = Tensor.zeros(anchors.gpu, matches.labels.shape, { label: 'no losses' });
+    count(matches, selectHardNegatives(losses, matches.labels, options), targets.annotated, counts, first);
+  });
+}
+
+/**
  * The loss of one set of heads against ground truth, with nothing read back: anchors are matched, hard negatives chosen,
  * and each loss normalised over the batch on the GPU (report §3.5; original paper's §3.1, with λ 1, 0.25 and 0.1).
  * Class: negative log-likelihood of positives and hard negatives. Boxes: smooth L1 of the positives' codes. Landmarks: the
  * same where the face's are annotated; 0 for heads without. Each normaliser is at least 1.
  *
  * `anchors` (cx, cy, w, h in pixels): [A, 4], or [n, A, 4] where each image has its own, as in a cascade. No gradient
- * reaches them.
+ * reaches them. `over` [N, 3]: counts of all images of a step of which these are a part; the losses and gradients of such
+ * parts add up to those of the whole.
  * @throws ShapeError when the shapes do not fit; ArgumentError for options out of range.
  */
 export function multiboxLoss(
@@ -206,6 +259,7 @@ export function multiboxLoss(
   anchors: Tensor,
   targets: FaceTargets,
   options: LossOptions,
+  over?: Tensor<'u32'>,
 ): MultiboxLoss {
   const sizes = targetSizes('multiboxLoss', anchors, targets);
   checkOutputs(outputs, sizes.images, sizes.anchors);
@@ -216,7 +270,7 @@ export function multiboxLoss(
     const logits = contiguous(outputs.logits).view(outputs.logits.shape);
     const losses = negativeLogLikelihood(logits, matches.labels, { reduction: 'none' });
     const selected = selectHardNegatives(losses, matches.labels, options);
-    const weights = weigh(matches, selected, targets.annotated, options);
+    const weights = weigh(matches, selected, targets.annotated, options, over);
     const reduction = 'sum' as const;
     const { beta } = options;
     const classes = negativeLogLikelihood(outputs.logits, matches.labels, { weights: weights.classes, reduction });

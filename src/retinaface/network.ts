@@ -115,6 +115,19 @@ export class Network {
     if (!training) this.fold();
   }
 
+  /** What `pass` answers, with all running statistics as they were, even in training. */
+  still<T>(pass: () => T): T {
+    const set = (still: boolean): void => {
+      for (const layer of this.#layers) layer.still = still;
+    };
+    set(true);
+    try {
+      return pass();
+    } finally {
+      set(false);
+    }
+  }
+
   /** Prepares inference after the parameters have changed: folds batch norms, joins the heads of each level. */
   fold(): void {
     for (const layer of this.#layers) layer.fold();

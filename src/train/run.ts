@@ -83,11 +83,11 @@ export async function runTraining(trainer: Trainer, plan: RunPlan, from: Positio
     const { epoch, stepInEpoch, step } = position;
     const { parts, name } = await host.batches(epoch, stepInEpoch);
     const rate = plan.schedule.rate({ step, epoch, totalSteps });
-    const losses = parts.map((part) => trainer.accumulate(part, 1 / parts.length));
+    const losses = trainer.accumulate(parts);
     const images = parts.reduce((sum, { x }) => sum + (x.shape[0] ?? 0), 0);
     for (const part of parts) freeBatch(part);
     trainer.step(rate);
-    const numbers = Promise.all([trainer.read(...losses), trainer.optimiser.gradientNorm().read()]);
+    const numbers = Promise.all([trainer.read(losses), trainer.optimiser.gradientNorm().read()]);
     // A failure is met where it is awaited, after the step before was settled.
     numbers.catch(() => undefined);
     await settle();

@@ -5,6 +5,7 @@ import { add } from '../ops/add.js';
 import { concat } from '../ops/concat.js';
 import { reshape } from '../ops/reshape.js';
 import {
+  countAnchors,
   type LossOptions,
   multiboxLoss,
   PUBLISHED_LOSS,
@@ -48,8 +49,11 @@ export interface Losses {
   readonly total: number;
 }
 
-/** What the trainer reads of `losses`, in this order. */
-const LOSSES = 4;
+/** For the first and the second heads, how many anchors of each image [n, 3] take part in which loss. */
+interface Counts {
+  readonly first: Tensor<'u32'>;
+  readonly second: Tensor<'u32'>;
+}
 
 /** The loss of a configuration's family: the published checkpoints' or the report's. */
 export function defaultLoss({ pyramid }: Configuration): LossOptions {
@@ -101,17 +105,23 @@ export class Trainer implements Disposable {
   }
 
   /**
-   * Adds the gradients of one part of a step, times `share` (1 / parts). Answers [4]: class, box, landmark and total loss,
-   * owned by the caller.
+   * Adds the gradients of a step: of one batch, or of the parts of one that does not fit the device at once. Parts are
+   * normalised together, so that their sum is the whole's, but for batch norms, which see one part at a time. For a cascade
+   * that takes another forward pass of each part. Answers [4]: class, box, landmark and total loss, owned by the caller.
    */
-  accumulate(batch: TrainingBatch, share = 1): Tensor {
-    const [, height = 0, width = 0] = batch.x.shape;
-    const anchors = this.#anchorsOf(width, height);
+  accumulate(step: TrainingBatch | readonly TrainingBatch[]): Tensor {
+    const parts = 'x' in step ? [step] : step;
     return scope(() => {
-      const { total, parts } = this.#tape.record(() => scope(() => this.#losses(batch, anchors)));
-      this.#tape.backward(total);
-      this.optimiser.accumulate(({ value }) => this.#tape.gradient(value), share);
-      return concat([parts, reshape(total, [1])], 0);
+      const over = parts.length > 1 ? this.#count(parts) : undefined;
+      const losses = parts.map((batch) =>
+        scope(() => {
+          const { total, parts: three } = this.#tape.record(() => scope(() => this.#losses(batch, over)));
+          this.#tape.backward(total);
+          this.optimiser.accumulate(({ value }) => this.#tape.gradient(value));
+          return concat([three, reshape(total, [1])], 0);
+        }),
+      );
+      return losses.reduce((sum, part) => add(sum, part));
     });
   }
 
@@ -125,15 +135,10 @@ export class Trainer implements Disposable {
     this.optimiser.step(learningRate);
   }
 
-  /** Reads the mean of the losses of a step's parts, and frees them. */
-  async read(...losses: readonly Tensor[]): Promise<Losses> {
-    const values = await Promise.all(losses.map((tensor) => tensor.read()));
-    for (const tensor of losses) tensor.dispose();
-    const mean = Array.from(
-      { length: LOSSES },
-      (_, i) => values.reduce((sum, part) => sum + part[i]!, 0) / values.length,
-    );
-    const [classLoss = NaN, box = NaN, landmark = NaN, total = NaN] = mean;
+  /** Reads the losses of a step, and frees them. */
+  async read(losses: Tensor): Promise<Losses> {
+    const [classLoss = NaN, box = NaN, landmark = NaN, total = NaN] = await losses.read();
+    losses.dispose();
     return { class: classLoss, box, landmark, total };
   }
 
@@ -150,16 +155,41 @@ export class Trainer implements Disposable {
     this.dispose();
   }
 
-  #losses({ x, targets }: TrainingBatch, anchors: Tensor): { readonly total: Tensor; readonly parts: Tensor } {
+  #losses({ x, targets }: TrainingBatch, over: Counts | undefined): { readonly total: Tensor; readonly parts: Tensor } {
     const { variances } = this.network.configuration;
+    const anchors = this.#anchorsOf(x);
     const { first, second, refined } = this.network.forward(x, anchors);
-    const own = multiboxLoss(first, anchors, targets, { ...this.#loss, variances });
+    const own = multiboxLoss(first, anchors, targets, { ...this.#loss, variances }, over?.first);
     if (!second || !refined) return { total: own.total, parts: own.parts };
-    const cascade = multiboxLoss(second, refined, targets, { ...this.#cascadeLoss, variances });
+    const cascade = multiboxLoss(second, refined, targets, { ...this.#cascadeLoss, variances }, over?.second);
     return { total: add(own.total, cascade.total), parts: add(own.parts, cascade.parts) };
   }
 
-  #anchorsOf(width: number, height: number): Tensor<'f32'> {
+  /** What all parts of a step take part with. */
+  #count(parts: readonly TrainingBatch[]): Counts {
+    const { network } = this;
+    const { gpu } = network.parameters;
+    const { variances, cascade } = network.configuration;
+    const images = parts.reduce((sum, { x }) => sum + (x.shape[0] ?? 0), 0);
+    const [first, second] = [1, 2].map(() =>
+      Tensor.empty(gpu, [images, 3], { dtype: 'u32', label: 'counts of a step' }),
+    );
+    let row = 0;
+    for (const { x, targets } of parts) {
+      const anchors = this.#anchorsOf(x);
+      countAnchors(anchors, targets, { ...this.#loss, variances }, { counts: first!, first: row });
+      if (cascade) {
+        scope(() => {
+          const { refined } = network.still(() => network.forward(x, anchors));
+          countAnchors(refined!, targets, { ...this.#cascadeLoss, variances }, { counts: second!, first: row });
+        });
+      }
+      row += x.shape[0] ?? 0;
+    }
+    return { first: first!, second: second! };
+  }
+
+  #anchorsOf({ shape: [, height = 0, width = 0] }: Tensor): Tensor<'f32'> {
     const key = `${width}×${height}`;
     let anchors = this.#anchors.get(key);
     if (!anchors) {

@@ -9,6 +9,7 @@ import type { HeadOutputs } from '../../src/retinaface/heads.js';
 import {
   type LossOptions,
   multiboxLoss,
+  PUBLISHED_CASCADE_LOSS,
   PUBLISHED_LOSS,
   REPORT_CASCADE_LOSS,
   REPORT_LOSS,
@@ -101,6 +102,7 @@ const CASES: readonly (readonly [string, LossOptions, boolean, boolean])[] = [
   ['the report without landmarks', REPORT_LOSS, false, false],
   ["the original paper's λ and another β", ORIGINAL, false, true],
   ['the published code', PUBLISHED_LOSS, false, true],
+  ['the published code, second heads of a cascade', PUBLISHED_CASCADE_LOSS, true, true],
 ];
 
 for (const [name, options, own, withLandmarks] of CASES) {

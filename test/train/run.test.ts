@@ -145,7 +145,7 @@ test('allReduce is reached through the trainer, with every gradient once a step'
   const { model, trainer } = start({ allReduce });
   for (let step = 0; step < 2; step++) {
     const batch = batchOf(step);
-    await trainer.read(trainer.accumulate(batch, 0.5), trainer.accumulate(batch, 0.5));
+    await trainer.read(trainer.accumulate([batch, batch]));
     freeBatch(batch);
     trainer.step(0.001);
   }

@@ -11,7 +11,7 @@ import { RetinaFace } from '../../node/retinaface.js';
 import { makeFolder } from '../../node/wider_files.js';
 import { recodeBoxes } from '../../retinaface/box_codes.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from '../../retinaface/config.js';
-import { PUBLISHED_LOSS, REPORT_CASCADE_LOSS } from '../../retinaface/loss.js';
+import { PUBLISHED_CASCADE_LOSS, PUBLISHED_LOSS } from '../../retinaface/loss.js';
 import { writeNetworkState } from '../../retinaface/network_state.js';
 import { type Budget, trainWithin } from '../../train/budget.js';
 import { type LogEntry, logLine, readLog } from '../../train/event_log.js';
@@ -33,7 +33,7 @@ export function usage(expected: string, got: string, remedy: string): ArgumentEr
 }
 
 /** Losses that the variants can be taught by. */
-export const LOSSES = ['published', 'variances', 'report'] as const;
+export const LOSSES = ['published', 'report', 'report-variances'] as const;
 export type LossName = (typeof LOSSES)[number];
 
 /** A network, and the losses that differ from those of its family. */
@@ -44,18 +44,14 @@ export interface Taught {
 
 /**
  * A variant as it is taught: by the report's loss, by that with the published box code, or by the published code's loss and box
- * code. The latter has no cascade; second heads keep the report's thresholds.
+ * code.
  */
 export function taught(variant: Variant, { width, loss }: Settings): Taught {
   const plain = narrowed(configurations[variant], width);
   if (loss === 'report') return { configuration: plain, losses: {} };
   const configuration = { ...plain, variances: PUBLISHED_LOSS.variances };
-  if (loss === 'variances') return { configuration, losses: {} };
-  const { positiveThreshold, negativeThreshold } = REPORT_CASCADE_LOSS;
-  return {
-    configuration,
-    losses: { loss: PUBLISHED_LOSS, cascadeLoss: { ...PUBLISHED_LOSS, positiveThreshold, negativeThreshold } },
-  };
+  if (loss === 'report-variances') return { configuration, losses: {} };
+  return { configuration, losses: { loss: PUBLISHED_LOSS, cascadeLoss: PUBLISHED_CASCADE_LOSS } };
 }
 
 /** What makes runs comparable: two runs of one table differ in none of it. */
