@@ -6,11 +6,12 @@ import { writeImage } from '../node/files.js';
 import { makeFolder } from '../node/wider_files.js';
 import type { Budget } from '../train/budget.js';
 import { type Command, EXIT, numberOption, parse } from './command.js';
-import { drawScenes, realPictures } from './reproduce/material.js';
-import { drawCurves, reportOf, stacked } from './reproduce/report.js';
+import { drawScenes, type RealMaterial, realPictures } from './reproduce/material.js';
+import { drawCurves, INTERVALS, reportOf, stacked } from './reproduce/report.js';
 import {
   finishedRun,
   LOSSES,
+  MAX_SEED,
   type RunResult,
   sharedBackbone,
   type Study,
@@ -23,14 +24,15 @@ import {
 
 /** `retinaface reproduce`. */
 export const reproduce: Command = {
-  help: `retinaface reproduce --out DIR [options]        (npm run -s reproduce:small -- --out DIR)
+  help: `retinaface reproduce [options]        (npm run -s reproduce:small)
 
 The report's ablation in small, on a CPU: baseline, context-no-landmark, context and full, narrowed, each trained from one
 backbone for the same minutes on the same drawn scenes, for several seeds, and measured by WIDER FACE's protocol on scenes
 that none has seen. Answers the report's three questions as paired differences over the seeds with their 95% intervals.
 
-  --out DIR          table.md, table.png, curves.png, and a folder for each run. Finished runs are kept: the same command
-                     goes on where it was stopped, and more seeds may be added; a run that was cut short is repeated
+  --out DIR          table.md, table.png, curves.png, and a folder for each run, with its weights after the scenes and after the
+                     real pictures. Finished runs are kept: the same command goes on where it was stopped, and more seeds
+                     may be added; a run that was cut short is repeated (out/reproduce)
   --foundation M     minutes (with --steps: steps) of training for the backbone that all start from, as the report starts
                      from ImageNet's: a detector without landmarks and context modules, by the published loss (8, or
                      1000 steps); 0: each starts from nothing
@@ -43,8 +45,8 @@ that none has seen. Answers the report's three questions as paired differences o
   --variants A,B,…   some of the four (all)
   --real DIR         real pictures as well, DIR/NAME_annotations.json and the pictures in DIR/NAME: each run goes on for a
                      while on three of four of them, and is measured on the fourth ones before and after
-  --finish M         minutes (with --steps: steps) of that, batches half of scenes, so that landmarks stay taught where real
-                     faces have none (1, or 150 steps); 0: measured only
+  --finish M         minutes (with --steps: steps) of that further training; half of each batch are scenes, since these real
+                     faces have no landmarks (1, or 150 steps); 0: measured only
   --width W          times all channels (0.25)
   --size N           edge of the input in pixels (96)
   --batch N          pictures of a step (8)
@@ -79,10 +81,8 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
       json: { type: 'boolean' },
       quiet: { type: 'boolean' },
     });
-    const { out } = values;
-    if (out === undefined || positionals.length > 0) {
-      throw usage('--out DIR and no other words', positionals.join(' ') || 'none', 'Name a folder for the results.');
-    }
+    const { out = 'out/reproduce' } = values;
+    if (positionals.length > 0) throw usage('options alone', positionals.join(' '), 'Leave those words out.');
     if (values.minutes !== undefined && values.steps !== undefined) {
       throw usage('--minutes or --steps', 'both', 'Leave one of them out.');
     }
@@ -102,23 +102,27 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
     const budgetOf = (amount: number): Budget => (inSteps ? { steps: amount } : { seconds: 60 * amount });
     const seeds = (values.seeds ?? '1,2,3')
       .split(',')
-      .map((text) => numberOption('reproduce', 'seeds', text, { min: 0, integer: true })!);
+      .map((text) => numberOption('reproduce', 'seeds', text, { min: 0, max: MAX_SEED, integer: true })!);
     const variants = values.variants?.split(',') ?? [...VARIANTS];
     const strange = variants.find((name) => !(VARIANTS as readonly string[]).includes(name));
     if (strange !== undefined)
       throw usage(`--variants of ${VARIANTS.join(', ')}`, `'${strange}'`, 'Name some of them.');
     const loss = LOSSES.find((name) => name === (values.loss ?? LOSSES[0]));
     if (!loss) throw usage(`--loss ${LOSSES.join(' or ')}`, `'${values.loss ?? ''}'`, 'Name one of them.');
+    const batch = count('batch', 8, values.real === undefined ? 1 : 2);
+    const teach = values.real !== undefined && finish > 0;
+    const real = values.real === undefined ? undefined : await realPictures(values.real, teach);
     return reproduceSmall({
       out,
       settings: {
         budget: budgetOf(steps ?? number('minutes', 3)),
         foundation: foundation === 0 ? null : budgetOf(foundation),
-        finish: values.real === undefined || finish === 0 ? null : budgetOf(finish),
+        finish: teach ? budgetOf(finish) : null,
+        real: real?.identity ?? null,
         loss,
         width: number('width', 0.25, 1),
         size: count('size', 96, 64),
-        batch: count('batch', 8),
+        batch,
         scenes: count('scenes', 1200),
         held: count('held', 100),
         rate: number('rate', 0.02),
@@ -126,7 +130,7 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
       },
       seeds: [...new Set(seeds)],
       variants: VARIANTS.filter((name) => variants.includes(name)),
-      real: values.real,
+      real,
       json: values.json === true,
       say: (words) => {
         if (values.quiet !== true) process.stderr.write(words);
@@ -138,19 +142,18 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
 interface Reproduction extends Study {
   readonly seeds: readonly number[];
   readonly variants: readonly Variant[];
-  readonly real: string | undefined;
+  readonly real: RealMaterial | undefined;
   readonly json: boolean;
 }
 
 async function reproduceSmall(reproduction: Reproduction): Promise<number> {
-  const { out, settings, seeds, variants, say } = reproduction;
+  const { out, settings, seeds, variants, real, say } = reproduction;
   const wanted = seeds.flatMap((seed) => variants.map((variant) => ({ variant, seed })));
   const lessons = new Map(variants.map((variant) => [variant, taught(variant, settings)]));
-  const real = reproduction.real === undefined ? undefined : await realPictures(reproduction.real);
   await makeFolder(out);
   const results: RunResult[] = [];
   for (const { variant, seed } of wanted) {
-    const kept = await finishedRun(reproduction, variant, seed, real !== undefined);
+    const kept = await finishedRun(reproduction, variant, seed);
     if (kept) results.push(kept);
   }
   const isKept = (variant: Variant, seed: number): boolean =>
@@ -178,9 +181,11 @@ async function reproduceSmall(reproduction: Reproduction): Promise<number> {
   }
   const report = reportOf(reproduction, results);
   const { tables, answers } = report;
-  const markdown = `${tables.map((each) => `${tableMarkdown(each)}\n`).join('')}## The report's questions\n\n${answers
-    .map(({ text }) => `- ${text}\n`)
-    .join('')}`;
+  const asked =
+    answers.length === 0
+      ? ''
+      : `## The report's questions\n\n${INTERVALS}\n\n${answers.map(({ text }) => `- ${text}\n`).join('')}`;
+  const markdown = `${tables.map((each) => `${tableMarkdown(each)}\n`).join('')}${asked}`;
   await writeText(join(out, 'table.md'), markdown);
   await writeImage(join(out, 'table.png'), stacked(tables.map((each) => drawTable(each))));
   await writeImage(join(out, 'curves.png'), drawCurves(results, variants));

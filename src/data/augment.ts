@@ -40,7 +40,7 @@ export interface AugmentPlan {
 
 /** What augmentations are drawn from: crops as in the report, colours as in the published code. */
 export interface AugmentOptions {
-  /** Edges of the square crop, relative to the short side; over 1 the picture shrinks on a padded ground. */
+  /** Edges of the crop, its longer ones, relative to the picture's short side; over 1 the picture shrinks on a padded ground. */
   readonly scales?: readonly number[];
   /**
    * Crops are up to so many times longer one way than the other, either way, and fill the square all the same: faces of
@@ -72,7 +72,7 @@ const MIRRORED = [1, 0, 2, 4, 3] as const;
 
 /**
  * Draws what is done to a picture in this epoch: a square crop, or one stretched by `stretch`, in which at least one face
- * has its centre, a flip, and changes of colour. The number of draws depends on the picture, its faces and `stretch` alone.
+ * has its centre, a flip, and changes of colour.
  * @throws ArgumentError for scales that are no positive numbers, and a stretch under 1.
  */
 export function drawAugmentation(
@@ -108,19 +108,20 @@ export function drawAugmentation(
     });
   }
   const short = Math.min(width, height);
-  const rectangle = (edge: number): Crop => {
+  const rectangle = (edge: number, ratio: number): Crop => {
     // The longer side keeps the edge, so that no crop leaves the picture for the stretch.
-    const ratio = stretch === 1 ? 1 : stretch ** random.between(-1, 1);
     const [w, h] = [edge * Math.min(1, ratio), edge / Math.max(1, ratio)];
     return { x: random.next() * (width - w), y: random.next() * (height - h), width: w, height: h };
   };
-  let crop = rectangle(short * random.pick(scales));
+  const drawn = (): Crop =>
+    rectangle(short * random.pick(scales), stretch === 1 ? 1 : stretch ** random.between(-1, 1));
+  let crop = drawn();
   for (let attempt = 1; faces.length > 0 && !faces.some((face) => centreInside(face, crop)); attempt++) {
     if (attempt >= attempts) {
-      crop = rectangle(short);
+      crop = rectangle(short, 1);
       break;
     }
-    crop = rectangle(short * random.pick(scales));
+    crop = drawn();
   }
   const mirrored = random.chance(flip);
   // Each change takes its draws whether it happens or not: none depends on the others.

@@ -7,6 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { realPictures } from '../../src/cli/reproduce/material.js';
+import { encodePng } from '../../src/node/codecs.js';
 import { readImage } from '../../src/node/files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -105,13 +107,17 @@ test('the ablation in small: a backbone for all, a table, answers and curves; th
   assert.deepEqual([picture.width, picture.height], [1280, 960]);
   const result = join(at('small'), 'context-2/result.json');
   const written = statSync(result).mtimeMs;
+  const synthetic = (name: string): unknown =>
+    (JSON.parse(readFileSync(join(at('small'), name, 'result.json'), 'utf8')) as { synthetic: unknown }).synthetic;
+  const figures = synthetic('baseline-1');
   rmSync(join(at('small'), 'baseline-1/result.json'));
   const again = retinaface(...args, ...tiny, '--variants', 'baseline,context', '--json');
   assert.match(again.stderr, /3 of 4 runs kept from before/);
   assert.deepEqual([statSync(result).mtimeMs, statSync(backbone).mtimeMs], [written, made]);
   // A run that is repeated with the same steps and seed gives the same figures.
-  const { runs } = JSON.parse(again.stdout) as { runs: { synthetic: object; steps: number }[] };
-  assert.equal(runs.length, 4);
+  assert.equal(again.status, 0, again.stderr);
+  assert.equal((JSON.parse(again.stdout) as { runs: object[] }).runs.length, 4);
+  assert.deepEqual(synthetic('baseline-1'), figures);
   const other = retinaface(...args, ...tiny, '--variants', 'baseline,context', '--rate', '0.5');
   assert.equal(other.status, 2);
   assert.match(other.stderr, /--out with runs of these settings/);
@@ -125,13 +131,36 @@ test('the ablation in small: a backbone for all, a table, answers and curves; th
   assert.match(strange.stderr, /--loss published or report.*'focal'/s);
 });
 
-test('given real pictures, runs go on with three of four of them and are measured on the fourth', () => {
+/** A folder of four real pictures, of which the fourth alone has a face that is easy. */
+async function realFolder(): Promise<string> {
   mkdirSync(at('real/faces'), { recursive: true });
-  const names = ['a', 'b', 'c', 'd'];
-  for (const name of names) cpSync(join(root, 'fixtures/pictures/scene_1.jpg'), at(`real/faces/${name}.jpg`));
-  const list = names.map((name) => ({ name, boxes_xywh: [[40, 40, 50, 60]] }));
-  const annotations = at('real/faces_annotations.json');
-  writeFileSync(annotations, JSON.stringify(list));
+  const drawn = await readImage(join(root, 'fixtures/pictures/scene_1.jpg'));
+  const list = ['a', 'b', 'c', 'd'].map((name, i) => {
+    const [width, height] = [100 + i, 90];
+    const data = Uint8Array.from({ length: 4 * width * height }, (_, k) => drawn.data[k]!);
+    writeFileSync(at(`real/faces/${name}.png`), encodePng({ data, width, height }));
+    const [easy, medium] = name === 'd' ? [[1], []] : [[], [1]];
+    return { name, boxes_xywh: [[20, 20, 40, 50]], easy, medium, hard: [1] };
+  });
+  writeFileSync(at('real/faces_annotations.json'), JSON.stringify(list));
+  return at('real');
+}
+
+const real = await realFolder();
+
+test('every fourth real picture is measured on, the others are learnt from', async () => {
+  const { training, held, identity } = await realPictures(real, true);
+  assert.deepEqual(
+    training.map(({ picture: { width }, faces }) => [width, faces]),
+    [100, 101, 102].map((width) => [width, [{ box: [20, 20, 60, 70] }]]),
+  );
+  assert.deepEqual([held.source.length, held.source.name(0), held.truth.pictures.length], [1, 'd', 1]);
+  assert.equal((await held.source.load(0)).width, 103);
+  const untaught = await realPictures(real, false);
+  assert.deepEqual([untaught.training.length, untaught.identity], [0, identity]);
+});
+
+test('given real pictures, runs go on with three of four of them and are measured on the fourth', () => {
   const tiny = [
     '--size',
     '64',
@@ -147,29 +176,44 @@ test('given real pictures, runs go on with three of four of them and are measure
     '0',
   ];
   const run = ['reproduce', '--steps', '2', '--seeds', '1', '--variants', 'baseline', ...tiny, '--json'];
-  const { status, stdout, stderr } = retinaface(...run, '--real', at('real'), '--finish', '3', '--out', at('finished'));
+  const out = ['--out', at('finished')];
+  const { status, stdout, stderr } = retinaface(...run, '--real', real, '--finish', '3', ...out);
   assert.equal(status, 0, stderr);
   interface Figures {
-    readonly hard: number | null;
+    readonly easy: number | null;
+    readonly medium: number | null;
     readonly steps: number;
   }
   const { runs } = JSON.parse(stdout) as { runs: { steps: number; real: Figures; finished: Figures }[] };
   assert.equal(runs.length, 1);
-  const [{ steps, real, finished }] = runs as [(typeof runs)[number]];
+  const [{ steps, real: before, finished }] = runs as [(typeof runs)[number]];
   assert.deepEqual([steps, finished.steps], [2, 3]);
-  // The one face of the fourth picture counts.
-  for (const { hard } of [real, finished]) assert.ok(hard !== null && hard >= 0 && hard <= 1);
+  for (const { easy, medium } of [before, finished]) assert.ok(easy !== null && medium === null);
+  assert.match(readFileSync(at('finished/table.md'), 'utf8'), /on real pictures, taught by others as well/);
   const log = readFileSync(at('finished/baseline-1/log.jsonl'), 'utf8').trim().split('\n');
-  const taught = log.map((line) => JSON.parse(line) as { step: number; total?: number }).filter(({ total }) => total);
+  const entries = log.map((line) => JSON.parse(line) as { step: number; total?: number; realHard?: number });
+  const taught = entries.filter(({ total }) => total !== undefined);
   assert.deepEqual(
     taught.map(({ step }) => step),
     [1, 2, 3, 4, 5],
   );
-  const alone = retinaface(...run, '--finish', '3', '--out', at('alone'));
+  assert.equal(entries.at(-1)!.step, 5);
+  assert.ok('realHard' in entries.at(-1)!);
+  const [scenes, after] = ['scenes', 'real'].map((name) => readFileSync(at(`finished/baseline-1/${name}.safetensors`)));
+  assert.notDeepEqual(scenes, after);
+
+  const annotations = at('real/faces_annotations.json');
+  const list = JSON.parse(readFileSync(annotations, 'utf8')) as { boxes_xywh: number[][] }[];
+  list[3]!.boxes_xywh[0]![0] = 21;
+  writeFileSync(annotations, JSON.stringify(list));
+  const others = retinaface(...run, '--real', real, '--finish', '3', ...out);
+  assert.equal(others.status, 2);
+  assert.match(others.stderr, /--out with runs of these settings/);
+  const alone = retinaface(...run, '--finish', '3', ...out);
   assert.equal(alone.status, 2);
   assert.match(alone.stderr, /--finish beside --real/);
   writeFileSync(annotations, JSON.stringify(list.slice(0, 3)));
-  const few = retinaface(...run, '--real', at('real'), '--out', at('few'));
+  const few = retinaface(...run, '--real', real, '--out', at('few'));
   assert.equal(few.status, 1);
   assert.match(few.stderr, /at least 4 pictures.*kept out of training/s);
 });

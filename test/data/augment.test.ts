@@ -155,9 +155,10 @@ test('an augmentation is a function of seed, epoch and picture, and holds at lea
 
 test('a stretch draws crops longer one way or the other, inside the picture and up to its ratio', () => {
   const size = { width: 200, height: 120 };
-  const faces: Face[] = [{ box: [2, 100, 10, 112] }, { box: [150, 3, 171, 30] }];
+  const draw = (epoch: number, faces: readonly Face[]) =>
+    drawAugmentation(randomOf(3, epoch, 5), size, faces, { stretch: 1.6 });
   const ratios = Array.from({ length: 400 }, (_, epoch) => {
-    const { x, y, width, height } = drawAugmentation(randomOf(3, epoch, 5), size, faces, { stretch: 1.6 }).crop;
+    const { x, y, width, height } = draw(epoch, []).crop;
     assert.ok(x >= 0 && y >= 0 && x + width <= 200.001 && y + height <= 120.001);
     assert.ok(
       [0.3, 0.45, 0.6, 0.8, 1].some((scale) => Math.abs(Math.max(width, height) - 120 * scale) < 1e-9),
@@ -170,6 +171,15 @@ test('a stretch draws crops longer one way or the other, inside the picture and 
   const mean = ratios.reduce((sum, ratio) => sum + ratio, 0) / ratios.length;
   assert.ok(Math.abs(mean) < 5 / Math.sqrt(3 * ratios.length));
   assert.ok(Math.min(...ratios) < -0.9 && Math.max(...ratios) > 0.9);
+  const faces: Face[] = [{ box: [2, 100, 10, 112] }, { box: [150, 3, 171, 30] }];
+  for (let epoch = 0; epoch < 400; epoch++) {
+    const plan = draw(epoch, faces);
+    const { width, height } = plan.crop;
+    assert.ok(
+      augmentFaces(plan, faces, 64).length >= 1 || (width === 120 && height === 120),
+      'a face, or the short side',
+    );
+  }
   // A crop twice as wide as high makes its faces half as wide.
   const plan = { ...plainPlan(size, 'stretch'), crop: { x: 0, y: 0, width: 120, height: 60 } };
   assert.deepEqual(augmentFaces(plan, [{ box: [12, 6, 36, 18] }], 60), [{ box: [6, 6, 18, 18] }]);

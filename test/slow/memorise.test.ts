@@ -24,13 +24,8 @@ function held(peak: number): Schedule {
 /**
  * Drawn ResNets start with gradients of a norm in the thousands, from convolutions before batch norms; clipping carries them
  * over the first twenty steps.
- *
- * Heads have the loss of a cascade's second. That of the first teaches boxes to anchors of an IoU of 0.7 or more and scores
- * to those under 0.3 as well; between the two nobody is taught. Of pictures known by heart those in between come out with high
- * scores and boxes of their own, and average precision stays near 0.95 however small the loss. With 0.5 and 0.4 next to
- * nothing is between.
  */
-const RESNET = { schedule: warmUp(held(0.04), 5), clipNorm: 5, loss: REPORT_CASCADE_LOSS };
+const RESNET = { schedule: warmUp(held(0.04), 5), clipNorm: 5 };
 
 const lesson = await drawLesson(PICTURES, SIZE);
 
@@ -41,8 +36,16 @@ test('published-mobilenet0.25 learns sixteen pictures by heart', async () => {
   model.dispose();
 });
 
+// By the thresholds of a cascade's second heads. Those of the first teach boxes to anchors of an IoU of 0.7 or more and scores to
+// those under 0.3 as well, between the two nobody is taught: in the report's box code, without variances, those come out as
+// second detections with boxes of their own, and average precision stays near 0.95 however small the loss.
 test('baseline learns sixteen pictures by heart', async () => {
-  const { model, precision, steps } = await memorise('baseline', lesson, GOAL, { ...RESNET, most: 120, every: 12 });
+  const { model, precision, steps } = await memorise('baseline', lesson, GOAL, {
+    ...RESNET,
+    loss: REPORT_CASCADE_LOSS,
+    most: 120,
+    every: 12,
+  });
   assert.ok(precision >= GOAL, `average precision ${precision} after ${steps} steps`);
   model.dispose();
 });
@@ -52,13 +55,8 @@ test('baseline learns sixteen pictures by heart', async () => {
 // after 600 steps than with them after 180.
 test('full, a quarter as wide, learns sixteen pictures by heart, and its second heads place boxes better than its first', async (t) => {
   const configuration = { ...narrowed(configurations.full, 0.25), variances: PUBLISHED_LOSS.variances };
-  const { schedule, clipNorm } = RESNET;
-  const { model, precision, steps } = await memorise(configuration, lesson, Infinity, {
-    schedule,
-    clipNorm,
-    most: 180,
-    every: 180,
-  });
+  const course = { ...RESNET, most: 180, every: 180 };
+  const { model, precision, steps } = await memorise(configuration, lesson, undefined, course);
   assert.ok(precision >= GOAL, `average precision ${precision} after ${steps} steps`);
   const [first, second] = await compareHeads(model.network, lesson);
   const figures = `after ${steps} steps: first heads ${JSON.stringify(first)}, second heads ${JSON.stringify(second)}`;

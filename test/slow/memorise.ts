@@ -87,13 +87,13 @@ export interface Outcome {
 
 /**
  * Teaches a network from drawn weights one lesson, all pictures in each step, until it knows it by heart (average precision of
- * at least `goal`, by what `detect` finds; Infinity: never) or the course ends. All at once, so that batch statistics are those that the
+ * at least `goal`, by what `detect` finds) or, without a goal, to the end of the course. All at once, so that batch statistics are those that the
  * running ones settle to: detection goes by the latter.
  */
 export async function memorise(
   configuration: Configuration | ConfigurationName,
   lesson: Lesson,
-  goal: number,
+  goal: number | undefined,
   { most, every, schedule, clipNorm, loss }: Course,
 ): Promise<Outcome> {
   const model = new RetinaFace(device, configuration);
@@ -102,7 +102,7 @@ export async function memorise(
   const batch = batchOf(lesson, model.network.configuration);
   let precision = 0;
   let step = 0;
-  while (step < most && precision < goal) {
+  while (step < most && (goal === undefined || precision < goal)) {
     const losses = trainer.accumulate(batch);
     trainer.step(schedule.rate({ step, epoch: 0, totalSteps: most }));
     await trainer.read(losses);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -26,7 +27,7 @@ const REAL_PARTS = 4;
 /** Real faces that are narrower or lower are not taught, in pixels: as where labels are read. */
 const LEAST_FACE = 1;
 
-/** Edges of crops of a scene, relative to its own; those of four to five fifths show it at the input's pixels. */
+/** Edges of crops of a scene, relative to its own: 0.8 shows it at the input's pixels, the others a little smaller. */
 const SCENE_CROPS: readonly number[] = [0.8, 0.9, 1];
 
 /** Edges of crops of a real picture, relative to the input's: at its own pixels, as it is measured, or smaller. */
@@ -93,12 +94,17 @@ function heldScenes(scenes: readonly Example[], size: number): Held {
   return { source, truth: groundTruthByHeight(samples, heightsOf(size)) };
 }
 
+/** Real pictures, and which they are: a hash of their annotations. */
+export interface RealMaterial extends Material {
+  readonly identity: string;
+}
+
 /**
- * `NAME_annotations.json` in a folder and the pictures of the folder NAME beside it, or of the same folder: three of four to
- * learn from, read at once, and every fourth to be measured on.
+ * `NAME_annotations.json` in a folder and the pictures of the folder NAME beside it, or of the same folder: every fourth to be
+ * measured on and, to `teach`, the others, read at once.
  * @throws FileError without such a file or with several, or with too few pictures; what reading them throws.
  */
-export async function realPictures(folder: string): Promise<Material> {
+export async function realPictures(folder: string, teach: boolean): Promise<RealMaterial> {
   const isFolder = await stat(folder).then(
     (info) => info.isDirectory(),
     () => false,
@@ -125,22 +131,34 @@ export async function realPictures(folder: string): Promise<Material> {
     });
   }
   const beside = join(folder, file.slice(0, -ending.length));
-  const directory = existsSync(beside) ? beside : folder;
+  // One search for all names, so that no file is found for two of them, to learn from and to be measured on.
+  const files = await pictureFolder(
+    existsSync(beside) ? beside : folder,
+    pictures.map(({ name }) => name),
+  );
   const isHeld = (index: number): boolean => index % REAL_PARTS === REAL_PARTS - 1;
-  const sourceOf = (part: readonly AnnotatedPicture[]): Promise<EvaluationSource> =>
-    pictureFolder(
-      directory,
-      part.map(({ name }) => name),
-    );
-  const learnt = pictures.filter((_, index) => !isHeld(index));
-  const kept = pictures.filter((_, index) => isHeld(index));
-  const files = await sourceOf(learnt);
+  const held = [...pictures.keys()].filter(isHeld);
+  const source: EvaluationSource = {
+    length: held.length,
+    name: (index) => files.name(held[index]!),
+    load: (index) => files.load(held[index]!),
+  };
   const training: Example[] = [];
-  for (const [index, annotated] of learnt.entries()) {
-    training.push({ picture: await files.load(index), faces: facesOf(annotated) });
+  for (const [index, annotated] of pictures.entries()) {
+    if (teach && !isHeld(index)) training.push({ picture: await files.load(index), faces: facesOf(annotated) });
   }
-  return { training, held: { source: await sourceOf(kept), truth: { pictures: kept, subsets } } };
+  const truth = { pictures: held.map((index) => pictures[index]!), subsets };
+  const identity = createHash('sha256')
+    .update(JSON.stringify(pictures.map(identityOf)))
+    .digest('hex');
+  return { training, held: { source, truth }, identity };
 }
+
+/** What makes two lists of annotations the same. */
+const identityOf = ({ name, boxes, counts: { easy, medium, hard } }: AnnotatedPicture): unknown[] => [
+  name,
+  ...[boxes, easy, medium, hard].map((values) => [...values]),
+];
 
 /** The faces of a picture as they are taught. Such annotations have no landmarks. */
 function facesOf({ boxes }: AnnotatedPicture): Face[] {
@@ -180,13 +198,17 @@ function draws(
     });
 }
 
+/** What separates the draws of real pictures from those of scenes. */
+const REAL_DRAWS = 2 ** 33;
+
 /** What batches are made of. */
 export interface BatchOptions {
+  /** At least 2 with real pictures. */
   readonly batch: number;
   /** Edge of the input in pixels. */
   readonly size: number;
   readonly seed: number;
-  /** Fill half of each batch, or a little more, in the place of scenes. */
+  /** Fill half of each batch, or a little less, in the place of scenes. */
   readonly real?: readonly Example[];
 }
 
@@ -198,12 +220,12 @@ export function batches(
   scenes: readonly Example[],
   { batch, size, seed, real }: BatchOptions,
 ): (step: number) => TrainingBatch {
-  const ofReal = real ? Math.ceil(batch / 2) : 0;
+  const ofReal = real ? Math.floor(batch / 2) : 0;
   const parts = [draws(scenes, { count: batch - ofReal, seed, scales: () => SCENE_CROPS })];
   if (real) {
     const scales = ({ picture: { width, height } }: Example): readonly number[] =>
       REAL_CROPS.map((crop) => Math.min(1, (crop * size) / Math.min(width, height)));
-    parts.push(draws(real, { count: ofReal, seed, scales }));
+    parts.push(draws(real, { count: ofReal, seed: seed + REAL_DRAWS, scales }));
   }
   return (step) => {
     const chosen = parts.flatMap((part) => part(step));

@@ -18,6 +18,11 @@ const QUESTIONS: readonly { readonly asks: string; readonly more: Variant; reado
 
 const CONFIDENCE = 0.95;
 
+/** What must be known to read the answers. */
+export const INTERVALS =
+  'Each interval stands alone: of twenty, one misses the truth. It is over seeds, which share a backbone and the pictures that ' +
+  'they are measured on.';
+
 /** What runs are measured on, and what answers call it. */
 const SETS = {
   synthetic: 'drawn scenes',
@@ -63,23 +68,23 @@ export function reportOf(
     real: 'Real pictures at their own size, with the subsets of their annotations: every fourth, which no run learns from.',
     finished:
       'The same pictures, after further training' +
-      `${settings.finish ? ` of ${words(settings.finish)}` : ''} in which half of each batch shows the other three of four.`,
+      `${settings.finish ? ` of ${words(settings.finish)}` : ''} in which half of each batch shows the other three of four; steps and minutes are of that.`,
   };
   const tables = sets.map((set): TextTable => {
     const rows = variants.map((variant) => {
       const own = of(variant);
       const spent = own.map((result) => (set === 'finished' ? result.finished! : result));
-      const mean = (value: (of: (typeof spent)[number]) => number): number => summarise(spent.map(value)).mean;
+      const mean = (value: (one: (typeof spent)[number]) => number): number => summarise(spent.map(value)).mean;
       return [
         variant,
         ...SUBSETS.map((subset) =>
           formatSummary(summarise(own.map((result) => valueOf(result[set]![subset]))), 'error'),
         ),
         String(own.length),
-        own.length === 0 ? MISSING : mean(({ steps }) => steps).toFixed(0),
-        own.length === 0 ? MISSING : (mean(({ seconds }) => seconds) / 60).toFixed(2),
-        own.length === 0 ? MISSING : mean(({ steps, seconds }) => (steps * settings.batch) / seconds).toFixed(1),
-        (own[0]?.parameters ?? NaN).toLocaleString('en'),
+        mean(({ steps }) => steps).toFixed(0),
+        (mean(({ seconds }) => seconds) / 60).toFixed(2),
+        mean(({ steps, seconds }) => (steps * settings.batch) / seconds).toFixed(1),
+        own[0]!.parameters.toLocaleString('en'),
       ];
     });
     return {
@@ -105,9 +110,11 @@ export function reportOf(
         ),
       }));
       const words = differences.map(({ subset, mean, margin, sign }) => {
+        if (!Number.isFinite(mean)) return `${subset} ${MISSING}`;
+        const difference = `${subset} ${mean < 0 ? '−' : '+'}${Math.abs(mean).toFixed(3)}`;
+        if (!Number.isFinite(margin)) return difference;
         const verdict = sign === 0 ? 'not told apart' : sign > 0 ? 'better' : 'worse';
-        const around = Number.isFinite(margin) ? ` ± ${margin.toFixed(3)}` : '';
-        return `${subset} ${mean < 0 ? '−' : '+'}${Math.abs(mean).toFixed(3)}${around} (${verdict})`;
+        return `${difference} ± ${margin.toFixed(3)} (${verdict})`;
       });
       return [
         {

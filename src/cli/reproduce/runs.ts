@@ -61,6 +61,8 @@ export interface Settings {
   readonly foundation: Budget | null;
   /** What each run is trained for on scenes and real pictures after those on scenes alone; null where there are none. */
   readonly finish: Budget | null;
+  /** The real pictures' identity; null without any. */
+  readonly real: string | null;
   readonly loss: LossName;
   readonly width: number;
   readonly size: number;
@@ -71,8 +73,11 @@ export interface Settings {
   readonly clip: number;
 }
 
+/** The greatest seed of a run. */
+export const MAX_SEED = 2 ** 31 - 1;
+
 /** What separates the draws of the training on real pictures from those before it, and its rate relative to theirs. */
-const FINISH = 2 ** 31;
+const FINISH = MAX_SEED + 1;
 const FINISH_RATE = 0.5;
 
 /** Where runs are kept, how they are made, and who hears of it. */
@@ -104,14 +109,12 @@ export interface RunResult {
 const runFolder = (out: string, variant: Variant, seed: number): string => join(out, `${variant}-${seed}`);
 
 /**
- * The result of a run that has ended, or nothing; nothing, too, where real pictures are asked for and it was not measured on
- * them. @throws ArgumentError for a run of other settings; FileError for a damaged one.
+ * The result of a run that has ended, or nothing. @throws ArgumentError for a run of other settings; FileError for a damaged one.
  */
 export async function finishedRun(
   { out, settings }: Study,
   variant: Variant,
   seed: number,
-  withReal: boolean,
 ): Promise<RunResult | undefined> {
   const path = join(runFolder(out, variant, seed), 'result.json');
   if (!existsSync(path)) return undefined;
@@ -135,7 +138,7 @@ export async function finishedRun(
       'Name another folder, or pass the options of those runs.',
     );
   }
-  return withReal && !result.real ? undefined : result;
+  return result;
 }
 
 interface OneRun {
@@ -153,32 +156,34 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
   const { out, settings, say } = study;
   const { variant, seed, device, scenes, real, backbone } = one;
   const { configuration, losses } = one.taught;
+  const { batch, size } = settings;
   const folder = runFolder(out, variant, seed);
   await makeFolder(folder);
   using model = new RetinaFace(device, configuration);
   const lesson = {
     model,
     options: { clipNorm: settings.clip, ...losses },
-    save(checkpoint: Uint8Array) {
-      // In the configuration's own box code, so that the file is weights that any command takes.
-      const file = join(folder, 'last.safetensors');
-      const { tensors, metadata } = readSafetensors(checkpoint, file);
-      const plain = recodeBoxes(tensors, configuration.variances, configurations[variant].variances);
-      return writeFileAtomic(file, writeSafetensors(plain, metadata));
-    },
     run: JSON.stringify({ configuration: variant, ...settings, accumulate: 1, seed }),
+  };
+  // In the configuration's own box code, so that the file is weights that any command takes.
+  const saveAs = (name: string) => (checkpoint: Uint8Array) => {
+    const file = join(folder, name);
+    const { tensors, metadata } = readSafetensors(checkpoint, file);
+    const plain = recodeBoxes(tensors, configuration.variances, configurations[variant].variances);
+    return writeFileAtomic(file, writeSafetensors(plain, metadata));
   };
   const start = (): void => {
     model.initialise(seed);
     if (backbone) writeNetworkState(model.network, backbone, BACKBONE_FILE, { allowMissing: true });
   };
-  const onScenes = batches(model, scenes.training, { ...settings, seed });
+  const onScenes = batches(model, scenes.training, { batch, size, seed });
   start();
   await rehearse({ ...lesson, batch: onScenes });
   start();
   const { figures, log, ...spent } = await teach(study, {
     ...lesson,
     batch: onScenes,
+    save: saveAs('scenes.safetensors'),
     budget: settings.budget,
     rate: settings.rate,
     pauses: PAUSES,
@@ -197,7 +202,8 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
       ...more
     } = await teach(study, {
       ...lesson,
-      batch: batches(model, scenes.training, { ...settings, seed: seed + FINISH, real: real.training }),
+      batch: batches(model, scenes.training, { batch, size, seed: seed + FINISH, real: real.training }),
+      save: saveAs('real.safetensors'),
       budget: settings.finish,
       rate: FINISH_RATE * settings.rate,
       pauses: [1],
@@ -205,7 +211,12 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
     });
     finished = { ...ofReal, ...more };
     logs.push(
-      ...further.map((entry) => ({ ...entry, step: entry.step + spent.steps, spent: entry['spent']! + spent.seconds })),
+      ...further.map(({ easy, medium, hard, ...entry }) => ({
+        ...entry,
+        step: entry.step + spent.steps,
+        spent: entry['spent']! + spent.seconds,
+        ...(hard === undefined ? {} : { realEasy: easy!, realMedium: medium!, realHard: hard }),
+      })),
     );
   }
   await writeText(join(folder, 'log.jsonl'), logs.map(logLine).join(''));
@@ -231,7 +242,7 @@ const BACKBONE_FILE = 'backbone.safetensors';
  * How the common backbone is taught: as a detector without context modules, landmarks and cascade, by the published loss. What
  * a variant has beyond that is new to it, so that at short budgets the start favours those that have less.
  */
-const FOUNDATION = { rate: 0.02, clipNorm: 30, seed: 0, slope: 0.1 } as const;
+const FOUNDATION = { rate: 0.02, clipNorm: 30, seed: 2 ** 32, slope: 0.1 } as const;
 
 /**
  * The backbone that all runs start from, as ImageNet's weights are to the report: trained on the scenes that the runs learn
