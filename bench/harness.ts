@@ -19,7 +19,10 @@ export interface Row {
 
 /** What a row times. */
 export interface Timed {
-  /** Answers the milliseconds that it measured itself, or something else, or a promise of either: then the wall clock counts. */
+  /**
+   * Answers the milliseconds that it measured itself, or something else, or a promise of either: then the wall clock counts.
+   * What answers no promise only encodes: the time it takes is the host's.
+   */
   readonly run: () => unknown;
   /** Throws when the result is wrong: a fast wrong kernel is no result. */
   readonly check?: () => void | Promise<void>;
@@ -35,6 +38,10 @@ export interface Result {
   readonly gflops: number | undefined;
   readonly gbytes: number | undefined;
   readonly peakBytes: number;
+  /** Where a run only encodes: median of the milliseconds before the host is done and waits for the device. */
+  readonly hostMs?: number;
+  /** Of `median`, the part that the host takes. */
+  readonly hostShare?: number;
 }
 
 const MIN_SAMPLES = 5;
@@ -48,9 +55,15 @@ const LONG_SAMPLES = 3;
 export async function measure(gpu: Gpu, row: Row): Promise<Result> {
   const timed = await row.prepare(gpu);
   try {
+    const host: number[] = [];
     const once = async (): Promise<number> => {
       const start = performance.now();
-      const own = await timed.run();
+      const running = timed.run();
+      if (!(running instanceof Promise) && typeof running !== 'number') {
+        gpu.flush();
+        host.push(performance.now() - start);
+      }
+      const own: unknown = await running;
       await gpu.finish();
       return typeof own === 'number' ? own : performance.now() - start;
     };
@@ -61,14 +74,16 @@ export async function measure(gpu: Gpu, row: Row): Promise<Result> {
     await timed.check?.();
     // What the check held is not the row's.
     gpu.resetPeakMemory();
+    host.length = 0;
     const samples: number[] = [];
     const begin = performance.now();
     while (samples.length < least || (samples.length < most && performance.now() - begin < BUDGET_MS)) {
       samples.push(await once());
     }
-    samples.sort((a, b) => a - b);
-    const quantile = (q: number): number => samples[Math.round(q * (samples.length - 1))]!;
+    const quantile = (q: number, of = samples): number =>
+      [...of].sort((a, b) => a - b)[Math.round(q * (of.length - 1))]!;
     const median = quantile(0.5);
+    const hostMs = host.length > 0 ? quantile(0.5, host) : undefined;
     return {
       name: row.name,
       median,
@@ -77,6 +92,7 @@ export async function measure(gpu: Gpu, row: Row): Promise<Result> {
       gflops: flops === undefined ? undefined : flops / median / 1e6,
       gbytes: row.bytes === undefined ? undefined : row.bytes / median / 1e6,
       peakBytes: gpu.memory().peakBytes,
+      ...(hostMs === undefined ? {} : { hostMs, hostShare: hostMs / median }),
     };
   } finally {
     timed.dispose();

@@ -12,7 +12,7 @@ import { growthTables } from './growth.js';
 import { measure, type Result, type Row } from './harness.js';
 import { kernelRows, PEAK_ROWS } from './kernels.js';
 import { modelRows } from './models.js';
-import { printTrainingTable, TRAINING_TABLE } from './training.js';
+import { printTrainingTable } from './training.js';
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -100,6 +100,7 @@ async function run(wanted: readonly string[]): Promise<void> {
     peaks.gflops = Math.max(peaks.gflops, gflops);
     peaks.gbytes = Math.max(peaks.gbytes, gbytes);
   }
+  const results: Result[] = [];
   for (const row of rows) {
     const reason = reasonAgainst(gpu, row, wanted);
     if (reason !== undefined) {
@@ -115,6 +116,7 @@ async function run(wanted: readonly string[]): Promise<void> {
       console.log(`${row.name.padEnd(width)}  not run: ${error.message}`);
       continue;
     }
+    results.push(result);
     const { gflops, gbytes } = result;
     const share =
       gflops !== undefined ? gflops / peaks.gflops : gbytes !== undefined ? gbytes / peaks.gbytes : undefined;
@@ -126,9 +128,8 @@ async function run(wanted: readonly string[]): Promise<void> {
     if (values.json !== undefined)
       appendFileSync(values.json, `${JSON.stringify({ ...result, adapter: gpu.info.description })}\n`);
   }
-  const table = wanted.length === 0 || wanted.some((part) => TRAINING_TABLE.includes(part));
-  if (table) await printTrainingTable(gpu);
-  if (rows.length === 0 && !table) throw new Error(`no row holds ${wanted.join(' or ')}`);
+  printTrainingTable(results);
+  if (rows.length === 0) throw new Error(`no row holds ${wanted.join(' or ')}`);
 }
 
 if (values.compare) compare(positionals[0] ?? '', positionals[1] ?? '');

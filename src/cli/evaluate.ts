@@ -31,10 +31,10 @@ Average precision by the official evaluation of WIDER FACE (easy, medium, hard),
   --out DIR            predictions/, result.json, curves.svg, curves.png, worst.html; a search that stopped goes on there
                        (RUN/evaluation of a training: \`retinaface table RUN…\` finds it there)
   --json               {"easy","medium","hard","protocol":{…}} on stdout, and nothing else; "landmarks" as well, their
-                       errors over √(w·h), where faces are annotated
+                       errors over √(w·h), where faces are annotated; of a --shard {"shard","pictures","protocol":{…}}
   --quiet              no words on stderr but errors
 
-How a model searches:
+How a model searches, with --weights alone:
   --protocol NAME      published: own size, score > 0.02, no limit before suppression at 0.4 (default)
                        report: the same with the best 5,000 before suppression
   --size S             original; N, fitted to N×N; or SHORT:LONG, a short side up to a greatest long one (1600:2150)
@@ -87,6 +87,14 @@ Scores are brought to 0–1 over the whole set; a face is met at IoU 0.5; precis
         'one of --predictions, --weights with --images, or --merge',
         given.length === 0 ? 'none' : 'several',
         'Say what to evaluate: prediction files, a model, or the shards of one.',
+      );
+    }
+    const idle = weights === undefined ? SEARCH_OPTIONS.filter((name) => values[name] !== undefined) : [];
+    if (idle.length > 0) {
+      throw usage(
+        'options of a search with --weights alone',
+        `${idle.map((name) => `--${name}`).join(', ')} with ${merged ? '--merge' : '--predictions'}`,
+        'Leave them out: those pictures have been searched.',
       );
     }
     const shard = shardOption(values.shard);
@@ -155,6 +163,19 @@ Scores are brought to 0–1 over the whole set; a face is met at IoU 0.5; precis
     return EXIT.done;
   },
 };
+
+/** What predictions that are there already cannot follow. */
+const SEARCH_OPTIONS = [
+  'config',
+  'protocol',
+  'size',
+  'flip',
+  'scales',
+  'score-threshold',
+  'nms',
+  'top-k',
+  'batch',
+] as const;
 
 const PREDICTIONS = 'predictions';
 /** How the predictions of a folder came about. */
@@ -255,20 +276,23 @@ async function searchWith(run: {
   }
   const progress = new Progress(source.length, run.quiet);
   const start = performance.now();
-  let before = 0;
+  let done = 0;
   let kept = 0;
-  const predictions = await searchPictures(model, source, {
-    protocol: protocol.name as ProtocolName,
-    changes: protocol,
-    batch,
-    ...(store ? { store } : {}),
-    onProgress: (at) => {
-      progress.advance(at.done - before);
-      before = at.done;
-      kept = at.kept;
-    },
-  });
-  progress.end();
+  let predictions: Predictions;
+  try {
+    predictions = await searchPictures(model, source, {
+      protocol: protocol.name as ProtocolName,
+      changes: protocol,
+      batch,
+      ...(store ? { store } : {}),
+      onProgress: (at) => {
+        progress.advance(at.done - done, at.kept - kept);
+        ({ done, kept } = at);
+      },
+    });
+  } finally {
+    progress.end();
+  }
   const seconds = (performance.now() - start) / 1000;
   const fresh = source.length - kept;
   const words =

@@ -61,7 +61,12 @@ export const REPORT_LOSS: LossOptions = {
 /** The same for the second heads of a cascade. */
 export const REPORT_CASCADE_LOSS: LossOptions = { ...REPORT_LOSS, positiveThreshold: 0.5, negativeThreshold: 0.4 };
 
-/** The report's loss to the letter: thresholds alone decide, and images without positive anchors are skipped. */
+/**
+ * The report's loss as its text has it: thresholds alone decide, and images without positive anchors are skipped. Two
+ * faults of its code, not of its text, are not followed: there a later face takes an anchor from an earlier one that
+ * overlaps it more, here it keeps the face of its greatest IoU; and there a flip leaves left and right landmarks
+ * unswapped.
+ */
 export const REPORT_STRICT_LOSS: LossOptions = { ...REPORT_LOSS, forceBestAnchor: false, minimumNegatives: 0 };
 
 /** The same for the second heads of a cascade. */

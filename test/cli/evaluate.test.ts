@@ -160,17 +160,22 @@ test('what is damaged, missing or of another set is named, and nothing is writte
 
 test('wrong usage exits with 2 and says what is wrong', async () => {
   const given = ['--ground-truth', truth];
+  const searched = [...given, '--weights', 'a', '--images', 'b'];
   const cases: readonly (readonly [args: readonly string[], message: RegExp])[] = [
     [[], /no --ground-truth/],
     [given, /got none/],
     [[...given, '--predictions', 'a', '--merge', 'b'], /several/],
     [[...given, '--weights', 'a'], /--images/],
-    [[...given, '--weights', 'a', '--images', 'b', '--shard', '1/2'], /--out/],
-    [[...given, '--weights', 'a', '--images', 'b', '--out', 'c', '--shard', '3/2'], /--shard I\/N/],
-    [[...given, '--predictions', 'a', '--size', '1600:20'], /--size/],
-    [[...given, '--predictions', 'a', '--scales', '1,x'], /--scales/],
-    [[...given, '--predictions', 'a', '--protocol', 'mine'], /published, report/],
+    [[...searched, '--shard', '1/2'], /--out/],
+    [[...searched, '--out', 'c', '--shard', '3/2'], /--shard I\/N/],
+    [[...searched, '--size', '1600:20'], /--size/],
+    [[...searched, '--scales', '1,x'], /--scales/],
+    [[...searched, '--protocol', 'mine'], /published, report/],
     [[...given, '--predictions', 'a', 'stray'], /stray/],
+    [[...given, '--predictions', 'a', '--flip', '--scales', '1,2'], /got --flip, --scales with --predictions/],
+    [[...given, '--predictions', 'a', '--config', 'context', '--batch', '2'], /got --config, --batch with/],
+    [[...given, '--predictions', 'a', '--score-threshold', '0.1', '--nms', '0.3', '--top-k', '9'], /--top-k with/],
+    [[...given, '--merge', 'a', '--size', '640', '--protocol', 'report'], /got --protocol, --size with --merge/],
   ];
   for (const [args, message] of cases) {
     await assert.rejects(command.run(args), (error) => {
@@ -183,6 +188,28 @@ test('wrong usage exits with 2 and says what is wrong', async () => {
   assert.equal(result.code, 2);
   assert.match(result.stderr, /--predictions, --weights with --images, or --merge/);
   assert.equal(result.stdout, '');
+});
+
+test('a picture that cannot be read is named; those before it are kept, and the search goes on there', async () => {
+  const fixtures = join(root, 'fixtures');
+  const lines = (await readFile(join(fixtures, 'pictures/scenes.jsonl'), 'utf8')).split('\n').slice(0, 2);
+  await writeFile(join(folder, 'scenes.jsonl'), lines.join('\n'));
+  await mkdir(join(folder, 'scenes'));
+  await cp(join(fixtures, 'pictures/scene_1.jpg'), join(folder, 'scenes/scene_1.jpg'));
+  const whole = await readFile(join(fixtures, 'pictures/scene_2.jpg'));
+  await writeFile(join(folder, 'scenes/scene_2.jpg'), whole.subarray(0, whole.length >> 1));
+  const given = ['--ground-truth', 'scenes.jsonl', '--images', 'scenes', '--out', 'found', '--json', '--size', '320'];
+  given.push('--weights', join(fixtures, 'weights/mobilenet0.25_synthetic.safetensors'));
+  const failed = await evaluate(...given);
+  assert.equal(failed.code, 1, failed.stderr);
+  assert.match(failed.stderr, /^retinaface evaluate: .*scenes\/scene_2\.jpg: expected .*\n$/m);
+  assert.equal(failed.stdout, '');
+  assert.deepEqual(await listing(join(folder, 'found')), ['predictions', 'predictions/scene_1.txt', 'run.json']);
+  await writeFile(join(folder, 'scenes/scene_2.jpg'), whole);
+  const mended = await evaluate(...given);
+  assert.equal(mended.code, 0, mended.stderr);
+  assert.match(mended.stderr, /^1 pictures searched .* 1 kept from before/m);
+  assert.ok(figuresOf(mended).easy! > 0.5, mended.stdout);
 });
 
 const weights = sharedData('checkpoints/mobilenet0.25_Final.pth');
