@@ -1,9 +1,9 @@
-import { appendFile, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { augmentBatch, augmentFaces, type AugmentOptions, drawAugmentation, plainPlan } from '../data/augment.js';
 import { faceTargets } from '../data/batch.js';
 import { randomOf } from '../data/random.js';
-import type { PictureSource } from '../data/sample.js';
+import type { PictureSource, Sample } from '../data/sample.js';
 import { syntheticSource } from '../data/synthetic.js';
 import { evaluateModel } from '../evaluate/evaluate_model.js';
 import { groundTruthFromSamples } from '../evaluate/ground_truth.js';
@@ -15,6 +15,7 @@ import {
   OutOfMemoryError,
   RetinaFaceError,
 } from '../gpu/errors.js';
+import { writeText } from '../node/evaluate_report.js';
 import { readBytes, writeFileAtomic, writeImage } from '../node/files.js';
 import { requestDevice, RetinaFace } from '../node/index.js';
 import { readLabels } from '../node/label_files.js';
@@ -29,7 +30,7 @@ import {
   REPORT_STRICT_LOSS,
 } from '../retinaface/loss.js';
 import { writeNetworkState } from '../retinaface/network_state.js';
-import { encodeCheckpoint, type Position, restoreCheckpoint } from '../train/checkpoint.js';
+import { encodeCheckpoint, restoreCheckpoint } from '../train/checkpoint.js';
 import { drawCurves } from '../train/curves.js';
 import {
   eventFileHead,
@@ -41,7 +42,7 @@ import {
   resumeLog,
 } from '../train/event_log.js';
 import { formatSeconds, Smoothed, Speed } from '../train/metrics.js';
-import { runTraining, type RunHost } from '../train/run.js';
+import { runTraining, type RunHost, type RunPosition } from '../train/run.js';
 import { parseSchedule } from '../train/schedule.js';
 import { freeBatch, Trainer, type TrainerOptions } from '../train/trainer.js';
 import { toParameterNames } from '../weights/names.js';
@@ -53,6 +54,9 @@ const PAPER_WEIGHTS = { class: 1, box: 0.25, landmarks: 0.1 };
 
 /** What separates the scenes of an evaluation from those of the training. */
 const EVALUATION_SEED = 0x5eed;
+
+/** Seconds between two drawings of the curves, but for those after an evaluation. */
+const DRAW_EVERY = 60;
 
 /** Losses of the first or only heads, and of the cascade's, by the name that --loss takes. */
 const LOSSES: Readonly<Record<string, Pick<TrainerOptions, 'loss' | 'cascadeLoss'>>> = {
@@ -85,9 +89,11 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
   --batch N          pictures in one part of a step (10)
   --accumulate N     parts of a step (1): --batch 4 --accumulate 8 is --batch 32 but for batch norms, which see 4 at a time
   --size N           edge of the square input in pixels (640)
-  --schedule TEXT    learning rate: report, constant:RATE, cosine:RATE, step:RATE@EPOCH,…, each with +warmup:STEPS (report)
+  --schedule TEXT    learning rate: report, paper, constant:RATE, cosine:RATE[,LAST], step:RATE@EPOCH,EPOCH…[*FACTOR] or
+                     piecewise:RATE,RATE@EPOCH,…, each with +warmup:STEPS where wanted (report)
   --loss NAME        report, report-strict (thresholds alone match, pictures without positives are skipped), paper (the
-                     original's weights 1, 0.25, 0.1) or published; the network's family decides by default
+                     original's weights 1, 0.25, 0.1) or published; the network's family decides by default, and the box
+                     code stays the network's own
   --momentum M       (0.9)
   --weight-decay D   (5e-4)
   --clip NORM        scale longer gradients down to it
@@ -100,10 +106,11 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
   --evaluate N       average precision on new scenes after every Nth epoch (1)
   --evaluation N     scenes of an evaluation (50)
   --workers N        threads that read or draw pictures (one fewer than there are cores)
+  --skip-limit N     pictures that may be unreadable before it is an error (one in a hundred, and at least 10)
   --cache MIB        memory for pictures that were read or drawn before (512)
   --save-every N     steps between two saves inside an epoch (100)
   --dry-run          say what it takes and end
-  --quiet            no words on stderr but errors
+  --quiet            no words on stderr but errors, and at the end what was left out
 `,
   async run(args) {
     const { values } = parse('train', args, {
@@ -115,6 +122,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
       labels: { type: 'string' },
       holdout: { type: 'string' },
       workers: { type: 'string' },
+      'skip-limit': { type: 'string' },
       cache: { type: 'string' },
       workdir: { type: 'string' },
       epochs: { type: 'string' },
@@ -153,6 +161,14 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
         remedy: 'Write `retinaface train --config published-mobilenet0.25 --synthetic 1000 --workdir run`.',
       });
     }
+    if (values.stretch !== undefined && values['no-augment'] === true) {
+      throw new ArgumentError({
+        operation: 'train',
+        expected: '--stretch or --no-augment',
+        got: 'both',
+        remedy: 'Leave one of them out.',
+      });
+    }
     const clipNorm = numberOption('train', 'clip', values.clip, { min: 1e-9 });
     const run: TrainRun = {
       configuration: values.config as ConfigurationName,
@@ -162,6 +178,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
       images,
       holdout: count('holdout', 0, 0),
       workers: numberOption('train', 'workers', values.workers, { min: 0, integer: true }),
+      skipLimit: numberOption('train', 'skip-limit', values['skip-limit'], { min: 0, integer: true }),
       cache: count('cache', 512, 0),
       workdir: values.workdir,
       width: numberOption('train', 'width', values.width, { min: 0, max: 1 }),
@@ -204,6 +221,8 @@ interface TrainRun {
   readonly images: string | undefined;
   readonly holdout: number;
   readonly workers: number | undefined;
+  /** Unreadable pictures before it is an error. */
+  readonly skipLimit: number | undefined;
   /** Of decoded pictures, in MiB. */
   readonly cache: number;
   readonly workdir: string;
@@ -253,6 +272,7 @@ function identityOf(run: TrainRun): string {
   const free = new Set<keyof TrainRun>([
     'workdir',
     'workers',
+    'skipLimit',
     'cache',
     'quiet',
     'dryRun',
@@ -301,12 +321,13 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   });
 
   const perStep = run.batch * run.accumulate;
-  const { training, held } = await picturesOf(run, say);
+  const { training, held, omitted } = await picturesOf(run, say);
   await using loader = new PictureLoader(training, {
     seed: run.seed,
     batch: perStep,
     cacheBytes: run.cache * 2 ** 20,
     ...(run.workers === undefined ? {} : { workers: run.workers }),
+    ...(run.skipLimit === undefined ? {} : { skipLimit: run.skipLimit }),
     onSkip: (name, reason) => {
       say(`skipped ${name}: ${reason}\n`);
     },
@@ -363,7 +384,7 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   await mkdir(run.workdir, { recursive: true });
   const file = (name: string): string => join(run.workdir, name);
   const identity = identityOf(run);
-  let from: Position = { step: 0, epoch: 0, stepInEpoch: 0, run: identity };
+  let from: RunPosition = { step: 0, epoch: 0, stepInEpoch: 0, run: identity };
   const last = await readIfThere(file('last.safetensors'));
   if (last) {
     from = restoreCheckpoint(trainer, last, file('last.safetensors'));
@@ -379,9 +400,12 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   }
   from = { ...from, adapters: [...new Set([...(from.adapters ?? []), model.gpu.info.description])] };
   const log = resumeLog((await readIfThere(file('log.jsonl')))?.toString() ?? '', from.step);
-  await writeFile(file('log.jsonl'), log);
+  await writeText(file('log.jsonl'), log);
   const events = await readIfThere(file('events.tfevents'));
-  await writeFile(file('events.tfevents'), events ? resumeEvents(events, from.step) : eventFileHead(Date.now() / 1000));
+  await writeFileAtomic(
+    file('events.tfevents'),
+    events ? resumeEvents(events, from.step) : eventFileHead(Date.now() / 1000),
+  );
 
   let stop = false;
   const onInterrupt = (): void => {
@@ -404,6 +428,13 @@ async function trainNetwork(run: TrainRun): Promise<number> {
       await appendFile(file('events.tfevents'), logEvent(entry, Date.now() / 1000));
     });
     return writing;
+  };
+  let drawn = performance.now() / 1000;
+  const draw = async (): Promise<void> => {
+    await writing;
+    const entries = readLog(await readFile(file('log.jsonl'), 'utf8'));
+    if (entries.length > 1) await writeImage(file('curves.png'), drawCurves(entries));
+    drawn = performance.now() / 1000;
   };
   const host: RunHost = {
     async batches(epoch, stepInEpoch) {
@@ -434,6 +465,7 @@ async function trainNetwork(run: TrainRun): Promise<number> {
     async save(checkpoint, which) {
       await writing;
       await writeFileAtomic(file(`${which}.safetensors`), checkpoint);
+      if (which === 'last' && performance.now() / 1000 - drawn > DRAW_EVERY) await draw();
     },
     async evaluate(epoch) {
       const { easy } = await evaluateModel(model, held!, groundTruth, { batch: 4 });
@@ -442,6 +474,7 @@ async function trainNetwork(run: TrainRun): Promise<number> {
       );
       const entry = { step: (epoch + 1) * stepsPerEpoch, epoch, AP: easy };
       await record(entry);
+      await draw();
       speed.resume(performance.now() / 1000);
       return easy;
     },
@@ -452,15 +485,15 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   const evaluateEvery = held ? run.evaluateEvery : 0;
   try {
     const end = await runTraining(trainer, { epochs, saveEvery, evaluateEvery, stepsPerEpoch, schedule }, from, host);
-    await writing;
-    const entries = readLog(await readFile(file('log.jsonl'), 'utf8'));
-    if (entries.length > 1) await writeImage(file('curves.png'), drawCurves(entries));
+    await draw();
     const best = end.best
       ? `, best average precision ${end.best.score.toFixed(4)} after epoch ${end.best.epoch + 1}`
       : '';
     const { length: skips } = loader.skipped;
-    const skipped = skips > 0 ? `, ${skips} of ${loader.length} pictures skipped as unreadable` : '';
-    say(`${end.step} of ${total} steps done${best}${skipped}: ${file('last.safetensors')}\n`);
+    if (skips > 0) omitted.push(`${skips} of ${loader.length} pictures skipped as unreadable`);
+    const summary = [`${end.step} of ${total} steps done${best}`, ...omitted].join(', ');
+    // The log has no place for what was left out.
+    if (!run.quiet || omitted.length > 0) process.stderr.write(`${summary}: ${file('last.safetensors')}\n`);
     if (end.step === total && !end.best)
       await writeFileAtomic(file('best.safetensors'), await encodeCheckpoint(trainer, end));
     return EXIT.done;
@@ -470,27 +503,76 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   }
 }
 
-/** What is learnt from, and what is kept out for evaluation. */
+/** What is learnt from, what is kept out for evaluation, and, in words, what is neither. */
 async function picturesOf(
   run: TrainRun,
   say: (words: string) => void,
-): Promise<{ readonly training: SourceDescription; readonly held: PictureSource | undefined }> {
+): Promise<{
+  readonly training: SourceDescription;
+  readonly held: PictureSource | undefined;
+  readonly omitted: string[];
+}> {
   if (run.scenes !== undefined) {
     // Crops of scenes that are larger than the input show their faces at its pixels, not blown up.
     const size = run.sceneSize ?? Math.round(run.size * (run.augment ? 1.25 : 1));
     return {
       training: { kind: 'synthetic', seed: run.seed, count: run.scenes, options: { size } },
       held: syntheticSource(run.seed + EVALUATION_SEED, run.evaluationScenes, { size: run.size }),
+      omitted: [],
     };
   }
   const { samples, dropped, file, directory } = await readLabels(run.labels!);
   const folder = run.images ?? directory;
-  if (dropped > 0) say(`${file}: ${dropped} faces left out, their boxes are empty or too small\n`);
+  const omitted: string[] = [];
+  if (dropped > 0) {
+    say(`${file}: ${dropped} faces left out, their boxes are empty or too small\n`);
+    omitted.push(`${dropped} faces left out as empty or too small`);
+  }
+  if (run.holdout >= samples.length) {
+    throw new ArgumentError({
+      operation: 'train',
+      expected: `--holdout below the ${samples.length} pictures of ${file}`,
+      got: String(run.holdout),
+      remedy: 'Keep fewer of them out.',
+    });
+  }
   const learnt = samples.slice(0, samples.length - run.holdout);
-  return {
-    training: { kind: 'folder', directory: folder, samples: learnt },
-    held: run.holdout > 0 ? folderSource(folder, samples.slice(learnt.length)) : undefined,
-  };
+  const training: SourceDescription = { kind: 'folder', directory: folder, samples: learnt };
+  const others = samples.slice(learnt.length);
+  if (others.length === 0 || run.evaluateEvery === 0 || run.dryRun) return { training, held: undefined, omitted };
+  const readable = await readableOf(folder, others, say);
+  const unreadable = others.length - readable.length;
+  if (unreadable > 0) omitted.push(`${unreadable} of ${others.length} held-out pictures left out as unreadable`);
+  return { training, held: folderSource(folder, readable), omitted };
+}
+
+/** The held-out pictures that can be read: one that cannot would end the run at every evaluation. */
+async function readableOf(
+  folder: string,
+  samples: readonly Sample[],
+  say: (words: string) => void,
+): Promise<readonly Sample[]> {
+  const source = folderSource(folder, samples);
+  const readable: Sample[] = [];
+  let first: RetinaFaceError | undefined;
+  for (const [i, sample] of samples.entries()) {
+    try {
+      await source.load(i);
+      readable.push(sample);
+    } catch (error) {
+      if (!(error instanceof RetinaFaceError)) throw error;
+      first ??= error;
+      say(`held-out ${sample.name} is left out: ${error.message}\n`);
+    }
+  }
+  if (readable.length > 0) return readable;
+  throw new FileError({
+    operation: 'train --holdout',
+    expected: `to read at least one of ${samples.length} held-out pictures`,
+    got: `none (${first?.message ?? ''})`,
+    remedy: 'Check the folder of pictures and the names in the labels, or leave --holdout out.',
+    cause: first,
+  });
 }
 
 /** The bytes of a file, or nothing where there is none. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { dirname, extname, join } from 'node:path';
+import { readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, extname, join } from 'node:path';
 import { ArgumentError, FileError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
 import { decodeImage, encodeJpeg, encodePng } from './codecs.js';
@@ -32,9 +32,51 @@ export async function readBytes(path: string | URL, operation: string): Promise<
   }
 }
 
+/** A file that is not whole yet: what it will be called, and the process that writes it. */
+const TEMPORARY = /^\.(.+)\.(\d+)\.tmp$/;
+
+/** Where a file is written first. Two processes may write one file; the same one overwrites what it left. */
+function temporaryOf(target: string): string {
+  const name = basename(target);
+  // Names end at 255 bytes.
+  const short = Buffer.byteLength(name) > 230 ? randomUUID() : name;
+  return join(dirname(target), `.${short}.${process.pid}.tmp`);
+}
+
+/** Temporary files by their folders, as each was before this process wrote into it. */
+const leftovers = new Map<string, Promise<readonly string[]>>();
+
+/** Removes what processes that were killed while they wrote this file left beside it. */
+async function removeLeftovers(target: string): Promise<void> {
+  const folder = dirname(target);
+  let found = leftovers.get(folder);
+  if (!found) {
+    found = readdir(folder).then(
+      (names) => names.filter((name) => TEMPORARY.test(name)),
+      () => [],
+    );
+    leftovers.set(folder, found);
+  }
+  for (const name of await found) {
+    const [, of, id] = TEMPORARY.exec(name) ?? [];
+    // A file that cannot be removed is no reason not to write.
+    if (of === basename(target) && !isRunning(Number(id))) await rm(join(folder, name)).catch(() => undefined);
+  }
+}
+
+function isRunning(id: number): boolean {
+  try {
+    process.kill(id, 0);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
+  }
+}
+
 /**
  * Writes a file whole or not at all: under another name first, then renamed. A link keeps pointing to its file; a device
- * or pipe, which cannot be replaced, is written into. @throws FileError, leaving nothing behind.
+ * or pipe, which cannot be replaced, is written into. Within a process, one write of a file at a time.
+ * @throws FileError, leaving nothing behind; what a process that is killed meanwhile leaves, the next one removes.
  */
 export async function writeFileAtomic(path: string, bytes: Uint8Array): Promise<void> {
   let temporary: string | undefined;
@@ -45,7 +87,8 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array): Promise<
       await writeFile(target, bytes);
       return;
     }
-    temporary = join(dirname(target), `.${randomUUID()}.tmp`);
+    await removeLeftovers(target);
+    temporary = temporaryOf(target);
     await writeFile(temporary, bytes);
     await rename(temporary, target);
   } catch (cause) {

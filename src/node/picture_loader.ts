@@ -354,7 +354,7 @@ export class PictureLoader {
       operation: 'load pictures',
       expected: `at most ${Math.min(this.#skipLimit, this.#length - 1)} that cannot be read`,
       got: `${named.join('; ')}${more}`,
-      remedy: 'Check the folder of pictures and the names in the labels, or raise the limit.',
+      remedy: 'Check the folder of pictures and the names in the labels, or raise the limit: skipLimit, --skip-limit.',
     });
   }
 }

@@ -14,6 +14,12 @@ export interface RunPlan {
   readonly evaluateEvery: number;
 }
 
+/** Where a run stands, which may be between an epoch and its evaluation. */
+export interface RunPosition extends Position {
+  /** Of the epoch before; a run that goes on from here begins with that evaluation. */
+  readonly unevaluated?: true;
+}
+
 /** One step as the log shows it. */
 export interface StepRecord extends Losses {
   /** Steps done, this one included. */
@@ -49,13 +55,20 @@ interface Pending {
 
 /**
  * Trains from a position to the end of the plan, or until asked to stop; answers where it stands then. The numbers of a
- * step are read while the next one runs, so that the device never waits for the log.
+ * step are read while the next one runs, so that the device never waits for the log. An epoch is saved before it is
+ * evaluated, and again after that.
  * @throws NumericError naming the batch where a loss is no finite number: the update of that step was not done, and the
  * last checkpoint stays.
  */
-export async function runTraining(trainer: Trainer, plan: RunPlan, from: Position, host: RunHost): Promise<Position> {
+export async function runTraining(
+  trainer: Trainer,
+  plan: RunPlan,
+  from: RunPosition,
+  host: RunHost,
+): Promise<Position> {
   const totalSteps = plan.epochs * plan.stepsPerEpoch;
-  let position = from;
+  const { unevaluated, ...start } = from;
+  let position: Position = start;
   let pending: Pending | undefined;
   let clock = host.now();
   const settle = async (): Promise<void> => {
@@ -75,9 +88,22 @@ export async function runTraining(trainer: Trainer, plan: RunPlan, from: Positio
     host.onStep({ ...record, ...losses, gradientNorm: norm[0] ?? NaN, seconds: now - clock });
     clock = now;
   };
-  const save = async (which: 'last' | 'best'): Promise<void> => {
-    await host.save(await encodeCheckpoint(trainer, position), which);
+  const save = async (at: RunPosition, names: readonly ('last' | 'best')[]): Promise<void> => {
+    const checkpoint = await encodeCheckpoint(trainer, at);
+    for (const name of names) await host.save(checkpoint, name);
   };
+  const evaluate = async (): Promise<void> => {
+    const epoch = position.epoch - 1;
+    trainer.network.train(false);
+    const score = await host.evaluate(epoch);
+    trainer.resume();
+    const better = score > (position.best?.score ?? -Infinity);
+    if (better) position = { ...position, best: { score, epoch } };
+    await save(position, better ? ['best', 'last'] : ['last']);
+    clock = host.now();
+  };
+
+  if (unevaluated && plan.evaluateEvery > 0) await evaluate();
 
   while (position.epoch < plan.epochs) {
     const { epoch, stepInEpoch, step } = position;
@@ -99,17 +125,10 @@ export async function runTraining(trainer: Trainer, plan: RunPlan, from: Positio
     const stopping = host.stopRequested();
     if (!ended && !stopping && position.step % plan.saveEvery !== 0) continue;
     await settle();
-    if (ended && plan.evaluateEvery > 0 && position.epoch % plan.evaluateEvery === 0) {
-      trainer.network.train(false);
-      const score = await host.evaluate(epoch);
-      trainer.resume();
-      if (score > (position.best?.score ?? -Infinity)) {
-        position = { ...position, best: { score, epoch } };
-        await save('best');
-      }
-      clock = host.now();
-    }
-    await save('last');
+    const due = ended && plan.evaluateEvery > 0 && position.epoch % plan.evaluateEvery === 0;
+    // Before the evaluation: where that fails, no step is lost.
+    await save(due ? { ...position, unevaluated: true } : position, ['last']);
+    if (due) await evaluate();
     if (stopping) break;
   }
   await settle();

@@ -68,35 +68,65 @@ test('another command in the same folder is refused, and harms nothing', () => {
   assert.ok(readFileSync(join(workdir, 'last.safetensors')).equals(before));
 });
 
-test('Ctrl-C saves and ends', async () => {
+test('Ctrl-C saves and ends; the curves are drawn before', async () => {
   const workdir = join(folder, 'interrupted');
   const child = spawn(process.execPath, [...scenes, '--workdir', workdir, '--epochs', '1000'], {
     cwd: root,
     stdio: 'ignore',
   });
   const ended = new Promise((resolve) => child.once('exit', resolve));
-  while (!existsSync(join(workdir, 'last.safetensors'))) await sleep(20);
+  while (!existsSync(join(workdir, 'curves.png'))) await sleep(20);
+  assert.equal(child.exitCode, null);
   child.kill('SIGINT');
   assert.equal(await ended, 0);
   assert.ok(existsSync(join(workdir, 'last.safetensors')));
 });
 
-test("one's own pictures with JSON lines are learnt from; one that cannot be read is named and skipped", () => {
-  const pictures = join(folder, 'pictures');
+/** Options of a training on six drawn pictures in a folder, the last two held out; the damaged ones are no pictures. */
+function ownPictures(name: string, damaged: readonly number[]): string[] {
+  const pictures = join(folder, name);
   mkdirSync(pictures);
   const samples = Array.from({ length: 6 }, (_, i) => {
     const { picture, faces } = syntheticScene(3, i, { size: 96 });
-    writeFileSync(join(pictures, `${i}.png`), i === 2 ? 'no picture' : encodePng(picture));
+    writeFileSync(join(pictures, `${i}.png`), damaged.includes(i) ? 'no picture' : encodePng(picture));
     return { name: `${i}.png`, faces };
   });
-  const labels = join(folder, 'labels.jsonl');
+  const labels = join(folder, `${name}.jsonl`);
   writeFileSync(labels, formatJsonLines(samples));
-  const own = [...command, ...small, '--images', pictures, '--labels', labels, '--holdout', '2', '--epochs', '1'];
-  const { status, stderr } = run([...own, '--workdir', join(folder, 'own')]);
-  assert.equal(status, 0, stderr);
-  assert.match(stderr, /skipped 2\.png/);
-  assert.match(stderr, /1 of 4 pictures skipped/);
-  assert.match(stderr, /average precision [\d.]+ on 2 pictures kept out/);
+  return [...command, ...small, '--images', pictures, '--labels', labels, '--holdout', '2', '--epochs', '1'];
+}
+
+test("one's own pictures with JSON lines are learnt from; those that cannot be read are named and left out", () => {
+  const own = ownPictures('pictures', [2, 4]);
+  const first = run([...own, '--workdir', join(folder, 'own')]);
+  assert.equal(first.status, 0, first.stderr);
+  assert.match(first.stderr, /skipped 2\.png/);
+  assert.match(first.stderr, /1 of 4 pictures skipped/);
+  assert.equal(first.stderr.match(/held-out 4\.png is left out/g)?.length, 1);
+  assert.match(first.stderr, /1 of 2 held-out pictures left out/);
+  assert.match(first.stderr, /average precision [\d.]+ on 1 pictures kept out/);
+  const strict = run([...own, '--workdir', join(folder, 'strict'), '--skip-limit', '0', '--quiet']);
+  assert.equal(strict.status, 1);
+  assert.doesNotMatch(strict.stderr, /skipped 2/);
+  assert.match(strict.stderr, /^retinaface train: .*at most 0 that cannot be read.*2\.png.*--skip-limit/m);
+});
+
+test('--quiet says what was left out, at the end', () => {
+  const quiet = run([...ownPictures('quiet', [4]), '--workdir', join(folder, 'quiet-run'), '--quiet']);
+  assert.equal(quiet.status, 0, quiet.stderr);
+  assert.match(quiet.stderr, /^2 of 2 steps done.*, 1 of 2 held-out pictures left out as unreadable: .*\n$/m);
+  assert.doesNotMatch(quiet.stderr, /4\.png|^epoch/m);
+});
+
+test('held-out pictures of which none can be read are an error before the first step', () => {
+  const workdir = join(folder, 'blind');
+  const { status, stderr } = run([...ownPictures('unreadable', [4, 5]), '--workdir', workdir]);
+  assert.equal(status, 1);
+  assert.match(stderr, /at least one of 2 held-out pictures.*4\.png/);
+  assert.ok(!existsSync(workdir));
+  const all = run([...ownPictures('held', []), '--workdir', workdir, '--holdout', '6']);
+  assert.equal(all.status, 2);
+  assert.match(all.stderr, /--holdout below the 6 pictures/);
 });
 
 test('a dry run says what a training takes, and writes nothing', () => {
@@ -105,6 +135,10 @@ test('a dry run says what a training takes, and writes nothing', () => {
   assert.equal(status, 0);
   assert.match(stdout, /parameters +426,608/);
   assert.match(stdout, /device memory +\d+ MiB/);
+  const firstLoss = (text: string): string | undefined => /first loss ([\d.]+)/.exec(text)?.[1];
+  const stretched = run([...scenes, '--workdir', workdir, '--dry-run', '--stretch', '2']);
+  assert.ok(firstLoss(stretched.stdout));
+  assert.notEqual(firstLoss(stretched.stdout), firstLoss(stdout));
   assert.ok(!existsSync(workdir));
 });
 
@@ -134,6 +168,11 @@ test('wrong options are named', () => {
   assert.equal(schedule.status, 2);
   const loss = run([...scenes, '--workdir', join(folder, 'none'), '--loss', 'mine']);
   assert.match(loss.stderr, /one of report, report-strict, paper, published/);
+  const stretch = run([...scenes, '--workdir', join(folder, 'none'), '--stretch', '2', '--no-augment']);
+  assert.equal(stretch.status, 2);
+  assert.match(stretch.stderr, /expected --stretch or --no-augment, got both/);
+  const skips = run([...scenes, '--workdir', join(folder, 'none'), '--skip-limit', '0.5']);
+  assert.match(skips.stderr, /--skip-limit to be a whole number of at least 0/);
   assert.ok(!existsSync(join(folder, 'none')));
 });
 
@@ -142,6 +181,8 @@ test('beside every configuration stands a command that trains it, with options t
   const commands = [...text.matchAll(/`retinaface train ([^`]+)`/g)].map(([, args]) => args!.split(' '));
   const trained = commands.map((args) => args[args.indexOf('--config') + 1]);
   assert.deepEqual([...new Set(trained)].sort(), Object.keys(configurations).sort());
+  for (const form of ['report', 'paper', 'constant:', 'cosine:', 'step:', 'piecewise:', '+warmup:'])
+    assert.ok(train.help.includes(` ${form}`), form);
   for (const args of commands) {
     for (const option of args.filter((arg) => arg.startsWith('--')))
       assert.ok(train.help.includes(`${option} `), option);

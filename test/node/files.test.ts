@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { lstat, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -23,6 +23,24 @@ test('a file is replaced, and nothing else stays beside it', async (context) => 
   await writeFileAtomic(join(path, 'a.bin'), bytes);
   assert.equal(await readFile(join(path, 'a.bin'), 'utf8'), 'new');
   assert.deepEqual(await readdir(path), ['a.bin']);
+});
+
+test('what a process that was killed left of the same file is removed; what others are writing stays', async (context) => {
+  const path = await folder(context);
+  const { pid: dead } = spawnSync(process.execPath, ['--version']);
+  const stay = [`.a.bin.${process.ppid}.tmp`, `.b.bin.${dead}.tmp`, '.a.bin.tmp'];
+  for (const name of [`.a.bin.${dead}.tmp`, `.a.bin.${process.pid}.tmp`, ...stay])
+    await writeFile(join(path, name), '');
+  await writeFileAtomic(join(path, 'a.bin'), bytes);
+  assert.deepEqual((await readdir(path)).sort(), [...stay, 'a.bin'].sort());
+  assert.equal(await readFile(join(path, 'a.bin'), 'utf8'), 'new');
+});
+
+test('a name may be as long as names can be', async (context) => {
+  const path = await folder(context);
+  const name = 'a'.repeat(255);
+  await writeFileAtomic(join(path, name), bytes);
+  assert.deepEqual(await readdir(path), [name]);
 });
 
 test('a link keeps pointing to the file that it names', async (context) => {

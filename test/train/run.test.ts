@@ -5,7 +5,7 @@ import { faceTargets } from '../../src/data/batch.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { Tensor } from '../../src/tensor/tensor.js';
-import { encodeCheckpoint, type Position } from '../../src/train/checkpoint.js';
+import { encodeCheckpoint, type Position, restoreCheckpoint } from '../../src/train/checkpoint.js';
 import { runTraining, type RunHost, type StepRecord } from '../../src/train/run.js';
 import { constant } from '../../src/train/schedule.js';
 import { freeBatch, Trainer, type TrainerOptions, type TrainingBatch } from '../../src/train/trainer.js';
@@ -136,6 +136,61 @@ for (const poison of [Infinity, -Infinity]) {
     whole.model.dispose();
   });
 }
+
+const evaluated = { ...planOf(100), epochs: 2, stepsPerEpoch: 2, evaluateEvery: 1 };
+
+/** A host that evaluates to scores, one after the other; `order` is what was asked of it. */
+function scored(scores: readonly number[]) {
+  const order: string[] = [];
+  const { host, saved } = hostOf(batchOf);
+  const save = host.save.bind(host);
+  const left = [...scores];
+  host.save = (checkpoint, which) => {
+    order.push(which);
+    return save(checkpoint, which);
+  };
+  host.evaluate = (epoch) => {
+    order.push(`evaluate ${epoch}`);
+    const score = left.shift();
+    return score === undefined ? Promise.reject(new Error('no picture')) : Promise.resolve(score);
+  };
+  return { host, saved, order };
+}
+
+test('an epoch is saved before it is evaluated, and again after that', async () => {
+  const { model, trainer } = start();
+  const { host, order } = scored([0.5, 0.25]);
+  const end = await runTraining(trainer, evaluated, START, host);
+  assert.deepEqual(order, ['last', 'evaluate 0', 'best', 'last', 'last', 'evaluate 1', 'last']);
+  assert.deepEqual(end, { ...START, step: 4, epoch: 2, best: { score: 0.5, epoch: 0 } });
+  trainer.dispose();
+  model.dispose();
+});
+
+test('where an evaluation fails no step is lost, and the run goes on with that evaluation, bit for bit', async () => {
+  const whole = start();
+  const expected = scored([0.5, 0.75]);
+  await runTraining(whole.trainer, evaluated, START, expected.host);
+  whole.trainer.dispose();
+  whole.model.dispose();
+
+  const broken = start();
+  const failing = scored([]);
+  await assert.rejects(runTraining(broken.trainer, evaluated, START, failing.host), /no picture/);
+  assert.deepEqual(failing.order, ['last', 'evaluate 0']);
+  broken.trainer.dispose();
+  broken.model.dispose();
+
+  const { model, trainer } = start();
+  const { host, saved, order } = scored([0.5, 0.75]);
+  const from = restoreCheckpoint(trainer, failing.saved.at(-1)!, 'last');
+  assert.equal(from.step, 2);
+  await runTraining(trainer, evaluated, from, host);
+  assert.deepEqual(order, expected.order.slice(1));
+  assert.deepEqual(saved.at(-1), expected.saved.at(-1));
+  trainer.dispose();
+  model.dispose();
+});
 
 test('allReduce is reached through the trainer, with every gradient once a step', async () => {
   const seen: number[] = [];
