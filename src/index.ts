@@ -10,7 +10,7 @@ export {
   drawAugmentation,
   plainPlan,
 } from './data/augment.js';
-export { faceTargets } from './data/batch.js';
+export { faceTargets, plannedBatch, type PlannedPicture } from './data/batch.js';
 export { formatJsonLines, parseJsonLines, parseRetinaFaceLabels, parseWiderBoxes } from './data/labels.js';
 export { randomOf } from './data/random.js';
 export type { Face as LabelledFace, PictureSource, Sample } from './data/sample.js';

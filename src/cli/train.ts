@@ -1,7 +1,7 @@
 import { appendFile, mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { augmentBatch, augmentFaces, type AugmentOptions, drawAugmentation, plainPlan } from '../data/augment.js';
-import { faceTargets } from '../data/batch.js';
+import { type AugmentOptions, drawAugmentation, plainPlan } from '../data/augment.js';
+import { plannedBatch } from '../data/batch.js';
 import { randomOf } from '../data/random.js';
 import type { PictureSource, Sample } from '../data/sample.js';
 import { syntheticSource } from '../data/synthetic.js';
@@ -338,17 +338,14 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   const augmentation: AugmentOptions = run.stretch === undefined ? {} : { stretch: run.stretch };
   /** Part `part` of a loaded step, augmented. */
   const batchOf = (epoch: number, loaded: LoadedBatch, part: number) => {
-    const places = Array.from({ length: run.batch }, (_, i) => part * run.batch + i);
-    const pictures = places.map((place) => loaded.pictures[place]!);
-    const labels = places.map((place) => loaded.faces[place]!);
-    const plans = places.map((place, i) => {
-      if (!run.augment) return plainPlan(pictures[i]!);
+    const planned = Array.from({ length: run.batch }, (_, i) => {
+      const place = part * run.batch + i;
+      const [picture, faces] = [loaded.pictures[place]!, loaded.faces[place]!];
+      if (!run.augment) return { picture, faces, plan: plainPlan(picture) };
       const random = randomOf(run.seed, epoch, loaded.indices[place]!);
-      return drawAugmentation(random, pictures[i]!, labels[i]!, augmentation);
+      return { picture, faces, plan: drawAugmentation(random, picture, faces, augmentation) };
     });
-    const faces = plans.map((plan, i) => augmentFaces(plan, labels[i]!, run.size));
-    const x = augmentBatch(model.gpu, pictures, plans, { size: run.size, ...network.configuration.input });
-    return { x, targets: faceTargets(model.gpu, faces) };
+    return plannedBatch(model.gpu, planned, { size: run.size, ...network.configuration.input });
   };
   let coming: { readonly epoch: number; readonly batches: AsyncIterator<LoadedBatch> } | undefined;
   const load = async (epoch: number, stepInEpoch: number): Promise<LoadedBatch> => {

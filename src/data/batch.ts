@@ -1,5 +1,7 @@
 import { Gpu } from '../gpu/gpu.js';
+import type { Picture } from '../image/picture.js';
 import { Tensor } from '../tensor/tensor.js';
+import { augmentBatch, type AugmentBatchOptions, augmentFaces, type AugmentPlan } from './augment.js';
 import type { Face } from './sample.js';
 
 /** The faces of a batch, as the loss takes them; lists are padded with zeros to the longest of the batch, F ≥ 1. */
@@ -44,4 +46,26 @@ export function faceTargets(device: GPUDevice | Gpu, faces: readonly (readonly F
       for (const tensor of Object.values(tensors)) tensor.dispose();
     },
   };
+}
+
+/** A picture, its faces in its own pixels, and what is done to both. */
+export interface PlannedPicture {
+  readonly picture: Picture;
+  readonly faces: readonly Face[];
+  readonly plan: AugmentPlan;
+}
+
+/**
+ * Pictures by their plans as `Trainer` takes them: network input [n, size, size, 4] and the faces that stay; the caller disposes of
+ * both. @throws what `augmentBatch` throws.
+ */
+export function plannedBatch(
+  device: GPUDevice | Gpu,
+  planned: readonly PlannedPicture[],
+  options: AugmentBatchOptions,
+): { readonly x: Tensor<'f32'>; readonly targets: FaceTargets } {
+  const pictures = planned.map(({ picture }) => picture);
+  const plans = planned.map(({ plan }) => plan);
+  const faces = planned.map(({ plan, faces: all }) => augmentFaces(plan, all, options.size));
+  return { x: augmentBatch(device, pictures, plans, options), targets: faceTargets(device, faces) };
 }

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { augmentBatch, augmentFaces, type AugmentPlan, drawAugmentation } from '../../data/augment.js';
-import { faceTargets } from '../../data/batch.js';
+import { drawAugmentation } from '../../data/augment.js';
+import { plannedBatch, type PlannedPicture } from '../../data/batch.js';
 import { epochOrder, randomOf } from '../../data/random.js';
 import type { Face, PictureSource, Sample } from '../../data/sample.js';
 import type { SyntheticOptions } from '../../data/synthetic.js';
@@ -169,11 +169,6 @@ function facesOf({ boxes }: AnnotatedPicture): Face[] {
   return faces.filter(({ box: [x1, y1, x2, y2] }) => x2 - x1 >= LEAST_FACE && y2 - y1 >= LEAST_FACE);
 }
 
-/** What a batch shows of an example. */
-interface Planned extends Example {
-  readonly plan: AugmentPlan;
-}
-
 /** `count` examples for any step: in an order of each epoch's own, cropped, flipped and coloured by the seed. */
 function draws(
   examples: readonly Example[],
@@ -182,7 +177,7 @@ function draws(
     seed,
     scales,
   }: { readonly count: number; readonly seed: number; readonly scales: (example: Example) => readonly number[] },
-): (step: number) => Planned[] {
+): (step: number) => PlannedPicture[] {
   const orders = new Map<number, Uint32Array>();
   return (step) =>
     Array.from({ length: count }, (_, i) => {
@@ -227,16 +222,10 @@ export function batches(
       REAL_CROPS.map((crop) => Math.min(1, (crop * size) / Math.min(width, height)));
     parts.push(draws(real, { count: ofReal, seed: seed + REAL_DRAWS, scales }));
   }
-  return (step) => {
-    const chosen = parts.flatMap((part) => part(step));
-    const plans = chosen.map(({ plan }) => plan);
-    const pictures = chosen.map(({ picture }) => picture);
-    return {
-      x: augmentBatch(model.gpu, pictures, plans, { size, ...model.network.configuration.input }),
-      targets: faceTargets(
-        model.gpu,
-        chosen.map(({ plan, faces }) => augmentFaces(plan, faces, size)),
-      ),
-    };
-  };
+  return (step) =>
+    plannedBatch(
+      model.gpu,
+      parts.flatMap((part) => part(step)),
+      { size, ...model.network.configuration.input },
+    );
 }
