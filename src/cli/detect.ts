@@ -115,20 +115,23 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
   let faces = 0;
   const start = performance.now();
   let done = 0;
-  // Standard input is answered as it comes: waiting for a full batch could wait for ever.
-  for await (const files of batches(streaming ? paths(sources) : listed, streaming ? 1 : run.batch)) {
-    for (const found of await findAll(model, files, run.detection)) {
-      const result = await drawn(found, run.draw);
-      done++;
-      if ('error' in result) {
-        failed++;
-        if (!run.json) process.stderr.write(`${result.file}: ${result.error.message}\n`);
-      } else faces += result.faces.length;
-      process.stdout.write(run.json ? `${JSON.stringify(toJson(result))}\n` : toText(result));
+  try {
+    // Standard input is answered as it comes: waiting for a full batch could wait for ever.
+    for await (const files of batches(streaming ? paths(sources) : listed, streaming ? 1 : run.batch)) {
+      for (const found of await findAll(model, files, run.detection)) {
+        const result = await drawn(found, run.draw);
+        done++;
+        if ('error' in result) {
+          failed++;
+          if (!run.json) process.stderr.write(`${result.file}: ${result.error.message}\n`);
+        } else faces += result.faces.length;
+        process.stdout.write(run.json ? `${JSON.stringify(toJson(result))}\n` : toText(result));
+      }
+      progress.advance(files.length);
     }
-    progress.advance(files.length);
+  } finally {
+    progress.end();
   }
-  progress.end();
   const seconds = (performance.now() - start) / 1000;
   const many = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
   say(
