@@ -30,8 +30,11 @@ const LEAST_FACE = 1;
 /** Edges of crops of a scene, relative to its own: 0.8 shows it at the input's pixels, the others a little smaller. */
 const SCENE_CROPS: readonly number[] = [0.8, 0.9, 1];
 
-/** Edges of crops of a real picture, relative to the input's: at its own pixels, as it is measured, or smaller. */
-const REAL_CROPS: readonly number[] = [1, 1.4, 2];
+/**
+ * Edges of crops of a real picture, relative to the input's: at its own pixels, as it is measured, or blown up to twice that. Made
+ * smaller, most of its faces would fall below the smallest anchors, and be taught as no faces.
+ */
+const REAL_CROPS: readonly number[] = [0.5, 0.7, 1];
 
 /** A picture to learn from. */
 export interface Example {
