@@ -133,8 +133,8 @@ for (const [name, configuration] of [
       model.dispose();
     }
     const [whole, halves] = outcomes as [(typeof outcomes)[number], (typeof outcomes)[number]];
-    for (const [part, value] of Object.entries(whole.losses)) {
-      const other = halves.losses[part as keyof Losses];
+    for (const part of Object.keys(whole.losses) as (keyof Losses)[]) {
+      const [value, other] = [whole.losses[part], halves.losses[part]];
       assert.ok(Math.abs(other - value) <= 1e-5 * Math.abs(value), `${part}: ${value} and ${other}`);
     }
     // Sums of single precision in another order.
