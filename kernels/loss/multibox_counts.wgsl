@@ -3,7 +3,8 @@
 //   counts[first + i] = (positives, selected anchors, positives whose face has landmarks)
 //
 // labels, matched, selected [n, A]: 1 in labels is positive; annotated [n, F], 1 or 0; counts [N, 3], N ≥ first + n:
-// of a batch, or of all parts of one. One workgroup: one image. Grid: n. Integers, so the order of the atomics does not show. Deterministic.
+// of a batch, or of all parts of one. One workgroup: one image. Grid: n. Integers, so the order of the atomics does not
+// show. Deterministic.
 
 struct Params {
   anchors: u32,

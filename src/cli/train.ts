@@ -30,7 +30,7 @@ import {
   REPORT_STRICT_LOSS,
 } from '../retinaface/loss.js';
 import { writeNetworkState } from '../retinaface/network_state.js';
-import { encodeCheckpoint, restoreCheckpoint } from '../train/checkpoint.js';
+import { encodeCheckpoint, type Position, restoreCheckpoint } from '../train/checkpoint.js';
 import { drawCurves } from '../train/curves.js';
 import {
   eventFileHead,
@@ -42,7 +42,7 @@ import {
   resumeLog,
 } from '../train/event_log.js';
 import { formatSeconds, Smoothed, Speed } from '../train/metrics.js';
-import { runTraining, type RunHost, type RunPosition } from '../train/run.js';
+import { runTraining, type RunHost } from '../train/run.js';
 import { parseSchedule } from '../train/schedule.js';
 import { freeBatch, Trainer, type TrainerOptions } from '../train/trainer.js';
 import { toParameterNames } from '../weights/names.js';
@@ -381,7 +381,7 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   await mkdir(run.workdir, { recursive: true });
   const file = (name: string): string => join(run.workdir, name);
   const identity = identityOf(run);
-  let from: RunPosition = { step: 0, epoch: 0, stepInEpoch: 0, run: identity };
+  let from: Position = { step: 0, epoch: 0, stepInEpoch: 0, run: identity };
   const last = await readIfThere(file('last.safetensors'));
   if (last) {
     from = restoreCheckpoint(trainer, last, file('last.safetensors'));

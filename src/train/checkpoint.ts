@@ -13,6 +13,8 @@ export interface Position {
   readonly stepInEpoch: number;
   /** The best average precision so far, and the epoch after which it was measured. */
   readonly best?: { readonly score: number; readonly epoch: number };
+  /** The epoch before was not evaluated yet: a run that goes on from here begins with that. */
+  readonly unevaluated?: true;
   /** Adapters that the run has gone on, in the order of their first steps. */
   readonly adapters?: readonly string[];
   /** What the run was started with, as text: another text is another run. */

@@ -14,12 +14,6 @@ export interface RunPlan {
   readonly evaluateEvery: number;
 }
 
-/** Where a run stands, which may be between an epoch and its evaluation. */
-export interface RunPosition extends Position {
-  /** Of the epoch before; a run that goes on from here begins with that evaluation. */
-  readonly unevaluated?: true;
-}
-
 /** One step as the log shows it. */
 export interface StepRecord extends Losses {
   /** Steps done, this one included. */
@@ -60,12 +54,7 @@ interface Pending {
  * @throws NumericError naming the batch where a loss is no finite number: the update of that step was not done, and the
  * last checkpoint stays.
  */
-export async function runTraining(
-  trainer: Trainer,
-  plan: RunPlan,
-  from: RunPosition,
-  host: RunHost,
-): Promise<Position> {
+export async function runTraining(trainer: Trainer, plan: RunPlan, from: Position, host: RunHost): Promise<Position> {
   const totalSteps = plan.epochs * plan.stepsPerEpoch;
   const { unevaluated, ...start } = from;
   let position: Position = start;
@@ -88,7 +77,7 @@ export async function runTraining(
     host.onStep({ ...record, ...losses, gradientNorm: norm[0] ?? NaN, seconds: now - clock });
     clock = now;
   };
-  const save = async (at: RunPosition, names: readonly ('last' | 'best')[]): Promise<void> => {
+  const save = async (at: Position, names: readonly ('last' | 'best')[]): Promise<void> => {
     const checkpoint = await encodeCheckpoint(trainer, at);
     for (const name of names) await host.save(checkpoint, name);
   };

@@ -87,8 +87,8 @@ export interface Outcome {
 
 /**
  * Teaches a network from drawn weights one lesson, all pictures in each step, until it knows it by heart (average precision of
- * at least `goal`, by what `detect` finds) or, without a goal, to the end of the course. All at once, so that batch statistics are those that the
- * running ones settle to: detection goes by the latter.
+ * at least `goal`, by what `detect` finds) or, without a goal, to the end of the course. All at once, so that batch
+ * statistics are those that the running ones settle to: detection goes by the latter.
  */
 export async function memorise(
   configuration: Configuration | ConfigurationName,
