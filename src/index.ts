@@ -26,10 +26,11 @@ export * from './gpu/errors.js';
 export { Gpu, type Counters, type KernelTiming } from './gpu/gpu.js';
 export { alignFace } from './image/align.js';
 export { drawFaces } from './image/draw.js';
+export type { Box, Face, Landmarks, Point } from './image/face.js';
 export type { Picture } from './image/picture.js';
 export * as ops from './ops/index.js';
 export { type Configuration, type ConfigurationName, configurations, narrowed } from './retinaface/config.js';
-export type { Box, Face, Landmarks, Point } from './retinaface/face.js';
+export type { DetectOptions } from './retinaface/detect_options.js';
 export {
   type LossOptions,
   multiboxLoss,
@@ -40,7 +41,7 @@ export {
   REPORT_STRICT_CASCADE_LOSS,
   REPORT_STRICT_LOSS,
 } from './retinaface/loss.js';
-export { type DetectOptions, type LoadOptions, type LoadProgress, RetinaFace } from './retinaface/retinaface.js';
+export { type LoadOptions, type LoadProgress, RetinaFace } from './retinaface/retinaface.js';
 export { keep, scope } from './tensor/scope.js';
 export { type DType, Tensor } from './tensor/tensor.js';
 export { encodeCheckpoint, type Position, restoreCheckpoint } from './train/checkpoint.js';

@@ -8,8 +8,8 @@ import { requestDevice } from '../node/device.js';
 import { readImage, writeImage } from '../node/files.js';
 import { RetinaFace } from '../node/retinaface.js';
 import { type ConfigurationName } from '../retinaface/config.js';
-import type { Face } from '../retinaface/face.js';
-import type { DetectOptions } from '../retinaface/retinaface.js';
+import type { Face } from '../image/face.js';
+import type { DetectOptions } from '../retinaface/detect_options.js';
 import { type Command, EXIT, numberOption, parse } from './command.js';
 import { Progress } from './progress.js';
 

@@ -1,8 +1,8 @@
 import type { PictureSource } from '../data/sample.js';
 import { ArgumentError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
-import type { Face } from '../retinaface/face.js';
-import type { DetectOptions } from '../retinaface/retinaface.js';
+import type { Face } from '../image/face.js';
+import type { DetectOptions } from '../retinaface/detect_options.js';
 import { averagePrecision, type AveragePrecisionOptions, type WiderPrecision } from './average_precision.js';
 import type { Detections, Predictions } from './detections.js';
 import { type GroundTruth, pictureName } from './ground_truth.js';

@@ -1,5 +1,5 @@
 import { checkPicture, type Picture } from '../image/picture.js';
-import type { Box, Face, Landmarks, Point } from '../retinaface/face.js';
+import type { Box, Face, Landmarks, Point } from '../image/face.js';
 
 /** The picture mirrored left to right. */
 export function mirrorPicture(picture: Picture): Picture {

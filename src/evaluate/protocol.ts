@@ -1,5 +1,5 @@
 import type { Size } from '../image/letterbox.js';
-import type { DetectOptions } from '../retinaface/retinaface.js';
+import type { DetectOptions } from '../retinaface/detect_options.js';
 import { ArgumentError } from '../gpu/errors.js';
 
 /** The size at which pictures are searched: their own; fitted to N×N; or a short side, up to a greatest long one. */

@@ -1,5 +1,5 @@
 import { ArgumentError } from '../gpu/errors.js';
-import type { Landmarks, Point } from '../retinaface/face.js';
+import type { Landmarks, Point } from './face.js';
 import { checkPicture, type Picture } from './picture.js';
 
 /** Where the five points lie in an aligned face of 112×112 pixels: the template that face recognition is trained on. */

@@ -1,4 +1,4 @@
-import type { Face } from '../retinaface/face.js';
+import type { Face } from './face.js';
 import { checkPicture, type Picture } from './picture.js';
 
 /** 0 to 255 each. */

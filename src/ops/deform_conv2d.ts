@@ -6,7 +6,7 @@ import { elements, formatShape, sameShape, type Shape } from '../tensor/shape.js
 import { Tensor } from '../tensor/tensor.js';
 import { columnSums, inputGradient, weightGradient } from './conv/backward.js';
 import { preferredSkeleton, runForward } from './conv/forward.js';
-import { convGeometry, type ConvGeometry, type WindowOptions } from './conv/geometry.js';
+import { convGeometry, type ConvGeometry, windowParams, type WindowOptions } from './conv/geometry.js';
 import { contiguous, copyRows } from './layout.js';
 
 /** How the regular taps move over the image, and what is optional. */
@@ -62,19 +62,7 @@ function sampling({ geometry, offsetGroups }: Plan) {
       blocks_per_offset: blocks / offsetGroups,
       blocks_per_weight: blocks / groups,
     },
-    window: {
-      out_h: geometry.outH,
-      out_w: geometry.outW,
-      in_h: geometry.inH,
-      in_w: geometry.inW,
-      kernel_w: kernelW,
-      stride_y: geometry.strideY,
-      stride_x: geometry.strideX,
-      pad_top: geometry.padTop,
-      pad_left: geometry.padLeft,
-      dilation_y: geometry.dilationY,
-      dilation_x: geometry.dilationX,
-    },
+    window: windowParams(geometry),
   };
 }
 

@@ -1,21 +1,16 @@
 import { ArgumentError, LimitError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
+import type { Placement } from '../image/letterbox.js';
+import type { Picture } from '../image/picture.js';
 import { Tensor } from '../tensor/tensor.js';
-
-export interface PreparePicture {
-  /** RGBA, 8 bits each, row by row. */
-  readonly data: Uint8Array | Uint8ClampedArray;
-  readonly width: number;
-  readonly height: number;
-}
 
 export interface PrepareOptions {
   /** Size of the output, in pixels. */
   readonly width: number;
   readonly height: number;
   /** Of each picture: its scale and its size inside the output, at the top left. */
-  readonly placements: readonly { readonly scale: number; readonly width: number; readonly height: number }[];
+  readonly placements: readonly Placement[];
   readonly order: 'rgb' | 'bgr';
   /** Per channel of the output, in its order, in units of 0 to 255. */
   readonly mean: readonly [number, number, number];
@@ -29,7 +24,7 @@ export interface PrepareOptions {
  */
 export function prepareImages(
   device: GPUDevice | Gpu,
-  pictures: readonly PreparePicture[],
+  pictures: readonly Picture[],
   { width, height, placements, order, mean, std }: PrepareOptions,
 ): Tensor<'f32'> {
   const gpu = device instanceof Gpu ? device : Gpu.of(device);

@@ -1,11 +1,12 @@
-import { anchorCount, anchorsFor } from '../detect/anchors.js';
+import { AnchorCache } from '../detect/anchor_cache.js';
+import { anchorCount } from '../detect/anchors.js';
 import { selectFaces } from '../detect/select.js';
 import { ArgumentError, DisposedError, WeightsError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
-import { letterbox, type Placement, type Size } from '../image/letterbox.js';
+import type { Face } from '../image/face.js';
 import { checkPicture, type Picture } from '../image/picture.js';
 import { prepareImages } from '../ops/prepare_images.js';
-import { keep, scope } from '../tensor/scope.js';
+import { scope } from '../tensor/scope.js';
 import { Tensor } from '../tensor/tensor.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
@@ -13,29 +14,11 @@ import { recogniseBackbone, recogniseConfiguration, recogniseWidth } from '../we
 import type { StateDict } from '../weights/state.js';
 import { BUNDLED_CONFIGURATION, bundledWeights } from './bundled.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from './config.js';
-import type { Face } from './face.js';
+import { type Detection, detectionOf, type DetectOptions } from './detect_options.js';
+import { readFaces, rowLength } from './face_rows.js';
 import { Network } from './network.js';
 import { readNetworkState, writeNetworkState } from './network_state.js';
-
-/** Longest side, in pixels, up to which pictures are searched at their own size unless `size` says otherwise. */
-export const DEFAULT_MAX_SIDE = 2150;
-
-/** How faces are searched for. */
-export interface DetectOptions {
-  /** Faces must score more than this; 0 to 1. Default 0.5. */
-  readonly scoreThreshold?: number;
-  /** Of two boxes that overlap by more than this (IoU), the lower one is dropped; 0 to 1. Default 0.4. */
-  readonly nmsThreshold?: number;
-  /** At most so many faces a picture, the best ones. Default 750. */
-  readonly maxFaces?: number;
-  /** At most so many candidates enter non-maximum suppression (the report's protocol: 5,000). Default 5,000. */
-  readonly topK?: number;
-  /**
-   * `'original'`: pixel for pixel. A number: scaled to fit a square of that many pixels; a width and a height: to fit
-   * those. By default the picture's own size, scaled down to a long side of 2,150 pixels where it is larger.
-   */
-  readonly size?: 'original' | number | Size;
-}
+import { type Canvas, placeOnCanvases } from './placing.js';
 
 /** What `load` tells while it works. */
 export interface LoadProgress {
@@ -48,15 +31,6 @@ export interface LoadProgress {
 export interface LoadOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
 }
-
-interface PlacedPicture {
-  readonly picture: Picture;
-  readonly placement: Placement;
-  readonly index: number;
-}
-
-/** Numbers of one face in the selection's rows: score, box, five points. */
-const FACE_NUMBERS = 15;
 
 /**
  * RetinaFace: finds faces with five landmarks in pictures (Deng et al. 2020).
@@ -73,8 +47,8 @@ export class RetinaFace implements Disposable {
   readonly gpu: Gpu;
   readonly #wanted: Configuration | undefined;
   #network: Network | undefined;
-  /** Anchors by input size; they depend on nothing else. */
-  readonly #anchors = new Map<string, Tensor<'f32'>>();
+  /** Of the network's levels. */
+  #anchors: AnchorCache | undefined;
   readonly #rehearsed = new Set<string>();
   #disposed = false;
 
@@ -204,22 +178,11 @@ export class RetinaFace implements Disposable {
     const pictures = (single ? [input as Picture] : (input as readonly Picture[])).map((p) =>
       checkPicture(p, 'detect'),
     );
-    checkOptions(options);
-    // Pictures that fill the same canvas share a pass; each is found exactly as it would be alone.
-    const groups = new Map<string, PlacedPicture[]>();
-    for (const [index, picture] of pictures.entries()) {
-      const canvas = canvasFor(picture, options.size);
-      const placement = letterbox(picture.width, picture.height, canvas);
-      const key = `${canvas.width}×${canvas.height}`;
-      const group = groups.get(key);
-      if (group) group.push({ picture, placement, index });
-      else groups.set(key, [{ picture, placement, index }]);
-    }
+    const detection = detectionOf(options);
     const found: Face[][] = pictures.map(() => []);
-    for (const group of groups.values()) {
-      const canvas = canvasFor(group[0]!.picture, options.size);
-      const results = await this.#detectGroup(group, canvas, options);
-      for (const [i, faces] of results.entries()) found[group[i]!.index] = faces;
+    for (const canvas of placeOnCanvases(pictures, detection.size)) {
+      const results = await this.#detectOn(canvas, detection);
+      for (const [i, faces] of results.entries()) found[canvas.pictures[i]!.index] = faces;
     }
     return single ? found[0]! : found;
   }
@@ -230,7 +193,8 @@ export class RetinaFace implements Disposable {
     this.#disposed = true;
     this.#network?.dispose();
     this.#network = undefined;
-    this.#dropAnchors();
+    this.#anchors?.dispose();
+    this.#anchors = undefined;
   }
 
   [Symbol.dispose](): void {
@@ -251,11 +215,8 @@ export class RetinaFace implements Disposable {
     return new Uint8Array(await response.arrayBuffer());
   }
 
-  async #detectGroup(
-    group: readonly PlacedPicture[],
-    canvas: { readonly width: number; readonly height: number },
-    options: DetectOptions,
-  ): Promise<Face[][]> {
+  /** Faces of the pictures of one canvas, which fit the device together. */
+  async #detectOn({ width, height, pictures }: Canvas, detection: Detection): Promise<Face[][]> {
     const network = this.network;
     const { configuration } = network;
     if (network.training) {
@@ -266,29 +227,20 @@ export class RetinaFace implements Disposable {
         remedy: 'Call `model.network.train(false)` first.',
       });
     }
-    const { maxFaces = 750, topK = 5000, scoreThreshold = 0.5, nmsThreshold = 0.4 } = options;
-    const { width, height } = canvas;
     const encode = (anchors: Tensor): Tensor<'f32'> =>
       scope(() => {
         const x = prepareImages(
           this.gpu.device,
-          group.map(({ picture }) => picture),
-          { width, height, placements: group.map(({ placement }) => placement), ...configuration.input },
+          pictures.map(({ picture }) => picture),
+          { width, height, placements: pictures.map(({ placement }) => placement), ...configuration.input },
         );
         const inferred = network.infer(x, anchors);
         return selectFaces(
           { ...inferred.outputs, anchors: inferred.anchors },
-          {
-            scoreThreshold,
-            nmsThreshold,
-            topK,
-            maxFaces,
-            plusOne: configuration.plusOne,
-            variances: configuration.variances,
-          },
+          { ...detection, plusOne: configuration.plusOne, variances: configuration.variances },
         );
       });
-    const rehearsal = `${group.length}×${width}×${height} ${topK} ${maxFaces}`;
+    const rehearsal = `${pictures.length}×${width}×${height} ${detection.topK} ${detection.maxFaces}`;
     if (!this.#rehearsed.has(rehearsal)) {
       // Finds out what does not fit before anything is allocated.
       this.gpu.rehearse(() => {
@@ -296,44 +248,21 @@ export class RetinaFace implements Disposable {
       });
       this.#rehearsed.add(rehearsal);
     }
-    using selected = encode(this.#anchorsOf(width, height));
+    using selected = encode(this.#anchors!.of(width, height));
     const numbers = await selected.read();
-    const row = 1 + maxFaces * FACE_NUMBERS;
-    return group.map(({ placement }, n) => {
-      const count = numbers[n * row]!;
-      return Array.from({ length: count }, (_, i) =>
-        toFace(numbers, n * row + 1 + i * FACE_NUMBERS, placement, configuration.landmarks),
-      );
-    });
+    const row = rowLength(detection.maxFaces);
+    const { landmarks } = configuration;
+    return pictures.map(({ placement: { scale } }, n) =>
+      readFaces(numbers.subarray(n * row, (n + 1) * row), { scale, landmarks }),
+    );
   }
 
   #use(network: Network): void {
     this.#network?.dispose();
     this.#network = network;
     this.#rehearsed.clear();
-    this.#dropAnchors();
-  }
-
-  #anchorsOf(width: number, height: number): Tensor<'f32'> {
-    const key = `${width}×${height}`;
-    let anchors = this.#anchors.get(key);
-    if (!anchors) {
-      // Pictures of many sizes must not pile up: the oldest goes first.
-      const oldest = this.#anchors.size >= 16 ? this.#anchors.keys().next().value : undefined;
-      if (oldest !== undefined) {
-        this.#anchors.get(oldest)?.dispose();
-        this.#anchors.delete(oldest);
-      }
-      const values = anchorsFor(this.network.configuration.levels, width, height);
-      anchors = keep(Tensor.from(this.gpu, values, [values.length / 4, 4], `anchors of ${key}`));
-      this.#anchors.set(key, anchors);
-    }
-    return anchors;
-  }
-
-  #dropAnchors(): void {
-    for (const anchors of this.#anchors.values()) anchors.dispose();
-    this.#anchors.clear();
+    this.#anchors?.dispose();
+    this.#anchors = new AnchorCache(this.gpu, network.configuration.levels);
   }
 
   #assertLive(): void {
@@ -344,61 +273,5 @@ export class RetinaFace implements Disposable {
       got: 'one that was disposed of',
       remedy: 'Make a new model.',
     });
-  }
-}
-
-function canvasFor({ width, height }: Picture, size: DetectOptions['size']): Size {
-  if (typeof size === 'number') return { width: size, height: size };
-  if (typeof size === 'object') return size;
-  const scale = size === 'original' ? 1 : Math.min(1, DEFAULT_MAX_SIDE / Math.max(width, height));
-  return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
-}
-
-function toFace(numbers: Float32Array, at: number, { scale }: Placement, landmarks: boolean): Face {
-  const value = (i: number): number => numbers[at + i]! / scale;
-  const point = (i: number): { x: number; y: number } => ({ x: value(5 + 2 * i), y: value(6 + 2 * i) });
-  return {
-    score: numbers[at]!,
-    box: { x1: value(1), y1: value(2), x2: value(3), y2: value(4) },
-    ...(landmarks
-      ? {
-          landmarks: {
-            leftEye: point(0),
-            rightEye: point(1),
-            nose: point(2),
-            leftMouth: point(3),
-            rightMouth: point(4),
-          },
-        }
-      : {}),
-  };
-}
-
-function checkOptions({
-  scoreThreshold = 0.5,
-  nmsThreshold = 0.4,
-  maxFaces = 750,
-  topK = 5000,
-  size,
-}: DetectOptions): void {
-  const check = (name: string, value: number, valid: boolean, expected: string): void => {
-    if (valid) return;
-    throw new ArgumentError({
-      operation: 'detect',
-      expected: `${name} to be ${expected}`,
-      got: String(value),
-      remedy: `Pass another ${name}, or leave it out.`,
-    });
-  };
-  const fraction = (value: number): boolean => value >= 0 && value <= 1;
-  check('scoreThreshold', scoreThreshold, fraction(scoreThreshold), 'between 0 and 1');
-  check('nmsThreshold', nmsThreshold, fraction(nmsThreshold), 'between 0 and 1');
-  check('maxFaces', maxFaces, Number.isInteger(maxFaces) && maxFaces >= 1, 'a whole number of at least 1');
-  check('topK', topK, Number.isInteger(topK) && topK >= 1, 'a whole number of at least 1');
-  if (typeof size === 'number')
-    check('size', size, Number.isInteger(size) && size >= 16, 'a whole number of at least 16');
-  if (typeof size === 'object') {
-    for (const side of [size.width, size.height])
-      check('size', side, Number.isInteger(side) && side >= 1, 'whole numbers of at least 1');
   }
 }

@@ -1,5 +1,5 @@
 import { Tape } from '../autograd/tape.js';
-import { anchorsFor } from '../detect/anchors.js';
+import { AnchorCache } from '../detect/anchor_cache.js';
 import type { FaceTargets } from '../detect/match.js';
 import { add } from '../ops/add.js';
 import { concat } from '../ops/concat.js';
@@ -14,7 +14,7 @@ import {
 } from '../retinaface/loss.js';
 import type { Configuration } from '../retinaface/config.js';
 import type { Network } from '../retinaface/network.js';
-import { keep, scope } from '../tensor/scope.js';
+import { scope } from '../tensor/scope.js';
 import { Tensor } from '../tensor/tensor.js';
 import { Sgd, type SgdOptions, type SgdParameter } from './sgd.js';
 
@@ -78,7 +78,7 @@ export class Trainer implements Disposable {
   readonly #cascadeLoss: LossOptions;
   readonly #frozenStatistics: boolean;
   readonly #tape: Tape;
-  readonly #anchors = new Map<string, Tensor<'f32'>>();
+  readonly #anchors: AnchorCache;
 
   /** Takes the parameters that are not frozen at this time. */
   constructor(network: Network, options: TrainerOptions = {}) {
@@ -95,6 +95,7 @@ export class Trainer implements Disposable {
     }));
     this.optimiser = new Sgd(gpu, parameters, sgd);
     this.#tape = new Tape(gpu);
+    this.#anchors = new AnchorCache(gpu, network.configuration.levels);
     for (const { value } of parameters) this.#tape.watch(value);
     this.resume();
   }
@@ -146,8 +147,7 @@ export class Trainer implements Disposable {
   dispose(): void {
     this.#tape.dispose();
     this.optimiser.dispose();
-    for (const anchors of this.#anchors.values()) anchors.dispose();
-    this.#anchors.clear();
+    this.#anchors.dispose();
     this.network.train(false);
   }
 
@@ -190,13 +190,6 @@ export class Trainer implements Disposable {
   }
 
   #anchorsOf({ shape: [, height = 0, width = 0] }: Tensor): Tensor<'f32'> {
-    const key = `${width}×${height}`;
-    let anchors = this.#anchors.get(key);
-    if (!anchors) {
-      const values = anchorsFor(this.network.configuration.levels, width, height);
-      anchors = keep(Tensor.from(this.network.parameters.gpu, values, [values.length / 4, 4], `anchors of ${key}`));
-      this.#anchors.set(key, anchors);
-    }
-    return anchors;
+    return this.#anchors.of(width, height);
   }
 }

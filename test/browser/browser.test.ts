@@ -14,7 +14,7 @@ import { build } from 'esbuild';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { drawnPicture } from '../helpers/drawn_picture.js';
 import { decodeImage, encodePng } from '../../src/node/codecs.js';
-import type { Face } from '../../src/retinaface/face.js';
+import type { Face } from '../../src/image/face.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { writeSafetensors } from '../../src/weights/safetensors.js';
 import { testDevice as device } from '../helpers/device.js';

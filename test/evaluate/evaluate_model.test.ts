@@ -14,8 +14,8 @@ import { iouOf, mirrorFace, mirrorPicture, voteBoxes } from '../../src/evaluate/
 import { protocolOf, searchSize } from '../../src/evaluate/protocol.js';
 import { ArgumentError } from '../../src/gpu/errors.js';
 import type { Picture } from '../../src/image/picture.js';
-import type { Face } from '../../src/retinaface/face.js';
-import type { DetectOptions } from '../../src/retinaface/retinaface.js';
+import type { Face } from '../../src/image/face.js';
+import type { DetectOptions } from '../../src/retinaface/detect_options.js';
 
 const face = (x1: number, y1: number, x2: number, y2: number, score: number): Face => ({
   score,

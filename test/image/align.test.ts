@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { alignFace } from '../../src/image/align.js';
-import type { Landmarks, Point } from '../../src/retinaface/face.js';
+import type { Landmarks, Point } from '../../src/image/face.js';
 
 const template: readonly (readonly [number, number])[] = [
   [38.2946, 51.6963],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { drawFaces } from '../../src/image/draw.js';
 import type { Picture } from '../../src/image/picture.js';
-import type { Box, Face } from '../../src/retinaface/face.js';
+import type { Box, Face } from '../../src/image/face.js';
 
 const grey = (width: number, height: number): Picture => ({
   data: new Uint8Array(width * height * 4).fill(128),

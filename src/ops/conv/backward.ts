@@ -3,7 +3,7 @@ import type { Shape } from '../../tensor/shape.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { channelLanes } from '../layout.js';
 import { preferredSkeleton, runForward, type Skeleton } from './forward.js';
-import type { ConvGeometry } from './geometry.js';
+import { type ConvGeometry, windowParams } from './geometry.js';
 
 /** Rows that a chunk of `columnSums` has at least; the number of chunks grows to the root of the rows. */
 const MIN_CHUNK = 32;
@@ -259,8 +259,9 @@ export function weightGradient(
   gradient: Tensor,
 ): Tensor {
   const { gpu } = x;
-  const { batch, inH, inW, cin, outH, outW, cout, groups, kernelH, kernelW } = geometry;
-  const pixels = batch * outH * outW;
+  const { batch, cin, outH, cout, groups, kernelH, kernelW } = geometry;
+  const window = windowParams(geometry);
+  const { pixels } = window;
   const shape = [kernelH, kernelW, cin / groups, cout];
   if (pixels === 0) return Tensor.zeros(gpu, shape, { label: 'gradient of weight' });
   const taps = kernelH * kernelW;
@@ -274,19 +275,6 @@ export function weightGradient(
     using partial = Tensor.empty(gpu, [splits, ...shape], { label: 'partial gradients of weight' });
     encode(partial);
     return columnSums(partial, splits, shape);
-  };
-  const image = { out_h: outH, out_w: outW, in_h: inH, in_w: inW };
-  const window = {
-    pixels,
-    ...image,
-    kernel_h: kernelH,
-    kernel_w: kernelW,
-    stride_y: geometry.strideY,
-    stride_x: geometry.strideX,
-    pad_top: geometry.padTop,
-    pad_left: geometry.padLeft,
-    dilation_y: geometry.dilationY,
-    dilation_x: geometry.dilationX,
   };
   const depthwise = groups === cin && groups === cout && groups > 1;
   const vectors = cin % 4 === 0 && cout % 4 === 0 && x.pitch % 4 === 0 && x.offset % 4 === 0;
@@ -324,10 +312,9 @@ export function weightGradient(
       STRIDE_X: geometry.strideX,
       DILATION_X: geometry.dilationX,
     };
-    const { strideY: stride_y, padTop: pad_top, padLeft: pad_left, dilationY: dilation_y } = geometry;
     return finish(splits, (partial) => {
       gpu.run('conv2d_backward_weight_depthwise', {
-        params: { rows, chunk, splits, ...image, cout4, stride_y, pad_top, pad_left, dilation_y, ...view },
+        params: { rows, chunk, splits, ...window, cout4, ...view },
         buffers: { ...buffers, grad_weight: partial.buffer },
         constants,
         grid: flatGrid(splits * cout4, 64),

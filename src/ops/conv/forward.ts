@@ -2,7 +2,7 @@ import type { DeviceBuffer } from '../../gpu/buffers.js';
 import { flatGrid } from '../../gpu/grid.js';
 import type { Gpu } from '../../gpu/gpu.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import type { ConvGeometry } from './geometry.js';
+import { type ConvGeometry, windowParams } from './geometry.js';
 
 /**
  * Ways to compute a convolution; all give the same result but for the rounding of sums.
@@ -43,7 +43,8 @@ export function runForward(skeleton: Skeleton, geometry: ConvGeometry, operands:
   const { x, weight, scale, shift, residual, slope, y } = operands;
   const { gpu } = x;
   const { cin, cout, groups } = geometry;
-  const pixels = geometry.batch * geometry.outH * geometry.outW;
+  const window = { ...windowParams(geometry), slope: slope ?? 0 };
+  const { pixels } = window;
   if (pixels === 0) return;
 
   const buffers: Record<'x' | 'weight' | 'y', DeviceBuffer> &
@@ -60,22 +61,6 @@ export function runForward(skeleton: Skeleton, geometry: ConvGeometry, operands:
     shifted: shift !== undefined,
     added: residual !== undefined,
     activation: slope !== undefined,
-  };
-  const window = {
-    pixels,
-    out_h: geometry.outH,
-    out_w: geometry.outW,
-    in_h: geometry.inH,
-    in_w: geometry.inW,
-    kernel_h: geometry.kernelH,
-    kernel_w: geometry.kernelW,
-    stride_y: geometry.strideY,
-    stride_x: geometry.strideX,
-    pad_top: geometry.padTop,
-    pad_left: geometry.padLeft,
-    dilation_y: geometry.dilationY,
-    dilation_x: geometry.dilationX,
-    slope: slope ?? 0,
   };
 
   const depthwise = groups === cin && groups === cout && groups > 1;

@@ -123,3 +123,23 @@ export function convGeometry(operation: string, x: Shape, weight: Shape, options
     shape: [batch, outH, outW, cout],
   };
 }
+
+/** The sizes of a convolution under the names that all its kernels know them by; `pixels` are those of the output. */
+export function windowParams(geometry: ConvGeometry) {
+  const { batch, outH, outW } = geometry;
+  return {
+    pixels: batch * outH * outW,
+    out_h: outH,
+    out_w: outW,
+    in_h: geometry.inH,
+    in_w: geometry.inW,
+    kernel_h: geometry.kernelH,
+    kernel_w: geometry.kernelW,
+    stride_y: geometry.strideY,
+    stride_x: geometry.strideX,
+    pad_top: geometry.padTop,
+    pad_left: geometry.padLeft,
+    dilation_y: geometry.dilationY,
+    dilation_x: geometry.dilationX,
+  };
+}
