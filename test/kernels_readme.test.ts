@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
 
 const folder = fileURLToPath(new URL('../kernels', import.meta.url));
 const files = readdirSync(folder, { recursive: true, withFileTypes: true })
@@ -48,3 +48,5 @@ test('links inside kernels/README.md lead somewhere', () => {
   }
   for (const [, anchor] of readme.matchAll(/\]\(#([^)]+)\)/g)) assert.ok(anchors.has(anchor!), `#${anchor}`);
 });
+
+test.run();

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
 
@@ -61,3 +61,16 @@ test('nothing outside src/node and src/cli needs Node', () => {
     }
   }
 });
+
+test('every test file runs what it registers, and all of it', () => {
+  const tests = fileURLToPath(new URL('.', import.meta.url));
+  for (const name of readdirSync(tests, { recursive: true, encoding: 'utf8' })) {
+    if (!name.endsWith('.test.ts')) continue;
+    const text = readFileSync(join(tests, name), 'utf8');
+    assert.match(text, /from 'uvu';/, `test/${name} is written for uvu`);
+    assert.match(text, /\ntest\.run\(\);\n$/, `test/${name} ends with test.run()`);
+    assert.doesNotMatch(text, /\btest\.only\(/, `test/${name} runs all of its tests`);
+  }
+});
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { checkFinite } from '../../src/autograd/check_finite.js';
 import { Tape } from '../../src/autograd/tape.js';
 import { NumericError } from '../../src/gpu/errors.js';
@@ -59,3 +59,5 @@ test('finite computations answer what they answer, and leave nothing behind', as
   total.dispose();
   assert.equal(gpu.memory().bytes, before);
 });
+
+test.run();

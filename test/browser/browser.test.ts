@@ -7,10 +7,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 // tsx brings esbuild.
 import { build } from 'esbuild';
+import { test } from 'uvu';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { drawnPicture } from '../helpers/drawn_picture.js';
 import { decodeImage, encodePng } from '../../src/node/codecs.js';
@@ -21,12 +21,13 @@ import { testDevice as device } from '../helpers/device.js';
 import { formulaState } from '../helpers/formula_state.js';
 import { haveSharedData, sharedData } from '../helpers/shared_data.js';
 import type { Findings, Job } from './page.js';
+import { testUnless } from '../helpers/unless.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const CHROMIUM = [process.env['RETINAFACE_TEST_CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
   (path) => path !== '' && existsSync(path),
 );
-const needsChromium = CHROMIUM === undefined ? { skip: 'no Chromium at /usr/bin/chromium' } : {};
+const noChromium = CHROMIUM === undefined ? 'no Chromium at /usr/bin/chromium' : undefined;
 
 const PAGE = '<!doctype html><meta charset="utf-8"><title>at work</title><script type="module" src="page.js"></script>';
 
@@ -131,7 +132,7 @@ function assertSameFaces(actual: readonly Face[], expected: readonly Face[]): vo
   }
 }
 
-test('a page in Chromium finds what Node finds', needsChromium, async () => {
+testUnless(noChromium)('a page in Chromium finds what Node finds', async () => {
   const gpu = Gpu.of(device);
   const published = 'mobilenet0.25_Final.pth';
   const weights = new Map<string, Uint8Array>([
@@ -176,3 +177,5 @@ test('a page in Chromium finds what Node finds', needsChromium, async () => {
     assertSameFaces(found.faces[i]!, expected);
   }
 });
+
+test.run();

@@ -4,15 +4,16 @@ import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
 import { encodePng } from '../../src/node/codecs.js';
 import { readImage } from '../../src/node/files.js';
-import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { noSharedData, sharedData } from '../helpers/shared_data.js';
+import { testUnless } from '../helpers/unless.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), 'retinaface-cli-'));
-after(() => rm(folder, { recursive: true }));
+test.after(() => rm(folder, { recursive: true }));
 
 interface Finished {
   readonly code: number | null;
@@ -98,7 +99,7 @@ test('the weights in the box are taken where none are named; those that are miss
   assert.equal((await retinaface(['detect', 'flat.png', '--weights', 'text.pth'])).code, 1);
 });
 
-test('one JSON line a picture, in order; what fails is told and the rest goes on', needsSharedData, async () => {
+testUnless(noSharedData)('one JSON line a picture, in order; what fails is told and the rest goes on', async () => {
   await writeFile(join(folder, 'words.jpg'), 'these are words');
   const photo = sharedData('photos/13.jpg');
   const files = [photo, 'words.jpg', 'absent.png', sharedData('photos/no_face.jpg')];
@@ -122,7 +123,7 @@ test('one JSON line a picture, in order; what fails is told and the rest goes on
   assert.deepEqual(found[3]!.faces, []);
 });
 
-test('paths on standard input are answered a line each, and --draw writes pictures', needsSharedData, async () => {
+testUnless(noSharedData)('paths on standard input are answered a line each, and --draw writes pictures', async () => {
   const drawn = join(folder, 'drawn');
   const input = `${sharedData('photos/13.jpg')}\n\n${sharedData('photos/no_face.jpg')}\n`;
   const { code, stdout } = await retinaface(['detect', '--json', '--quiet', '--draw', drawn, ...weights, '-'], input);
@@ -136,7 +137,7 @@ test('paths on standard input are answered a line each, and --draw writes pictur
   assert.deepEqual([picture.width, picture.height], [933, 682]);
 });
 
-test('an empty folder, and a place that cannot be written, are errors', needsSharedData, async () => {
+testUnless(noSharedData)('an empty folder, and a place that cannot be written, are errors', async () => {
   await mkdir(join(folder, 'empty'));
   const empty = await retinaface(['detect', ...weights, 'empty']);
   assert.equal(empty.code, 1);
@@ -146,7 +147,7 @@ test('an empty folder, and a place that cannot be written, are errors', needsSha
   assert.match(blocked.stderr, /folder/);
 });
 
-test('convert writes safetensors that detect reads', needsSharedData, async () => {
+testUnless(noSharedData)('convert writes safetensors that detect reads', async () => {
   const converted = join(folder, 'converted.safetensors');
   const first = await retinaface(['convert', weights[1]!, converted]);
   assert.equal(first.code, 0);
@@ -154,3 +155,5 @@ test('convert writes safetensors that detect reads', needsSharedData, async () =
   const { stdout } = await retinaface(['detect', '--json', '--weights', converted, sharedData('photos/13.jpg')]);
   assert.equal(lines(stdout)[0]?.faces?.length, 3);
 });
+
+test.run();

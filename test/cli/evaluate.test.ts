@@ -4,18 +4,19 @@ import { spawn } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
-import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
 import { evaluate as command } from '../../src/cli/evaluate.js';
 import { ArgumentError, RetinaFaceError } from '../../src/gpu/errors.js';
 import { encodePng } from '../../src/node/codecs.js';
 import { readImage } from '../../src/node/files.js';
 import { cells, chars, compressed, doubles, matlabFile } from '../evaluate/matlab_files.js';
-import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { noSharedData, sharedData } from '../helpers/shared_data.js';
+import { testUnless } from '../helpers/unless.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), 'retinaface-evaluate-'));
-after(() => rm(folder, { recursive: true }));
+test.after(() => rm(folder, { recursive: true }));
 
 interface Finished {
   readonly code: number | null;
@@ -114,7 +115,7 @@ test('given pictures, the worst faults are shown beside the figures', async () =
   assert.deepEqual([width, height], [192, 192]);
 });
 
-test('the official set gives the official figures, all digits', needsSharedData, async () => {
+testUnless(noSharedData)('the official set gives the official figures, all digits', async () => {
   const data = (path: string) => sharedData(`wider/${path}`);
   const start = performance.now();
   const result = await evaluate('--ground-truth', data('ground_truth'), '--predictions', data('predictions'), '--json');
@@ -219,9 +220,8 @@ const model = ['--weights', weights, '--images', images];
 
 const isSlow = process.env['VK_DRIVER_FILES']?.includes('swiftshader') === true;
 
-test(
+testUnless(isSlow ? 'a hundred pictures take this driver minutes' : noSharedData)(
   'a model gives the figures that the published code gives with its weights',
-  isSlow ? { skip: 'a hundred pictures take this driver minutes' } : needsSharedData,
   async () => {
     const result = await evaluate('--ground-truth', annotations, '--json', ...model);
     assert.equal(result.code, 0, result.stderr);
@@ -240,7 +240,7 @@ test(
   },
 );
 
-test('a model is measured in shards, merged, and goes on where it stopped', needsSharedData, async () => {
+testUnless(noSharedData)('a model is measured in shards, merged, and goes on where it stopped', async () => {
   const all = JSON.parse(await readFile(annotations, 'utf8')) as unknown[];
   await writeFile(join(folder, 'few.json'), JSON.stringify(all.filter((_, i) => i % 10 === 0)));
   const given = ['--ground-truth', 'few.json', '--json'];
@@ -277,7 +277,7 @@ test('a model is measured in shards, merged, and goes on where it stopped', need
   assert.match(missing.stderr, /predictions of all 10 pictures, got none of .* and 2 more/);
 });
 
-test('pictures that are missing are named before any is searched', needsSharedData, async () => {
+testUnless(noSharedData)('pictures that are missing are named before any is searched', async () => {
   await mkdir(join(folder, 'some'));
   const file = '0_Parade_Parade_0_102.jpg';
   await cp(sharedData(`wider/subset/${file}`), join(folder, 'some', file));
@@ -285,3 +285,5 @@ test('pictures that are missing are named before any is searched', needsSharedDa
   assert.equal(result.code, 1);
   assert.match(result.stderr, /all 100 pictures of the ground truth, got none of 0--Parade\/.* and 96 more/);
 });
+
+test.run();

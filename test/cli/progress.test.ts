@@ -1,6 +1,6 @@
 // How far work on pictures is, as a user reads it.
 import assert from 'node:assert/strict';
-import { test, type TestContext } from 'node:test';
+import { test } from 'uvu';
 import { Progress, progressText } from '../../src/cli/progress.js';
 
 test('rate and time left are of the pictures of this process', () => {
@@ -17,14 +17,25 @@ test('without a picture of this process there is no rate', () => {
   assert.equal(progressText({ total: 30, done: 1, kept: 0, seconds: 0 }), '1/30');
 });
 
+/** Puts a value in the place of another, and answers what puts that back. */
+function stand(owner: object, name: string, value: unknown): () => void {
+  const before = Object.getOwnPropertyDescriptor(owner, name);
+  Object.defineProperty(owner, name, { value, configurable: true, writable: true });
+  return () => {
+    if (before) Object.defineProperty(owner, name, before);
+    else Reflect.deleteProperty(owner, name);
+  };
+}
+
 /** What a search of 100 pictures, 40 of them kept and then one a second, writes to stderr in 25 seconds. */
-function written(context: TestContext, terminal: boolean, quiet: boolean): string[] {
-  const before = Object.getOwnPropertyDescriptor(process.stderr, 'isTTY');
-  Object.defineProperty(process.stderr, 'isTTY', { value: terminal, configurable: true });
+function written(terminal: boolean, quiet: boolean): string[] {
   let now = 5000;
-  const clock = context.mock.method(performance, 'now', () => now);
   const lines: string[] = [];
-  const write = context.mock.method(process.stderr, 'write', (text: string) => lines.push(text) > 0);
+  const restore = [
+    stand(process.stderr, 'isTTY', terminal),
+    stand(process.stderr, 'write', (text: string) => lines.push(text) > 0),
+    stand(performance, 'now', () => now),
+  ];
   try {
     const progress = new Progress(100, quiet);
     for (let i = 0; i < 25; i++) {
@@ -33,26 +44,25 @@ function written(context: TestContext, terminal: boolean, quiet: boolean): strin
     }
     progress.end();
   } finally {
-    clock.mock.restore();
-    write.mock.restore();
-    if (before) Object.defineProperty(process.stderr, 'isTTY', before);
-    else delete (process.stderr as { isTTY?: boolean }).isTTY;
+    for (const back of restore) back();
   }
   return lines;
 }
 
-test('where stderr is no terminal, a plain line comes every ten seconds, and none with --quiet', (context) => {
-  assert.deepEqual(written(context, false, false), [
+test('where stderr is no terminal, a plain line comes every ten seconds, and none with --quiet', () => {
+  assert.deepEqual(written(false, false), [
     '50/100 (40 kept)  1.0 pictures/s  50 s left\n',
     '60/100 (40 kept)  1.0 pictures/s  40 s left\n',
   ]);
-  assert.deepEqual(written(context, false, true), []);
+  assert.deepEqual(written(false, true), []);
 });
 
-test('a terminal has one line that is written over and taken away', (context) => {
-  const lines = written(context, true, false);
+test('a terminal has one line that is written over and taken away', () => {
+  const lines = written(true, false);
   assert.equal(lines.length, 26);
   assert.match(lines[0]!, /^\r█{10}░{14} 41\/100 \(40 kept\) {2}1\.0 pictures\/s {2}59 s left /);
   assert.equal(lines.at(-1), '\r\x1b[K');
-  assert.deepEqual(written(context, true, true), []);
+  assert.deepEqual(written(true, true), []);
 });
+
+test.run();

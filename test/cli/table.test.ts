@@ -5,15 +5,15 @@ import { createHash } from 'node:crypto';
 import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
 import { realPictures } from '../../src/cli/reproduce/material.js';
 import { encodePng } from '../../src/node/codecs.js';
 import { readImage } from '../../src/node/files.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'retinaface-table-'));
-after(() => {
+test.after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -217,3 +217,5 @@ test('given real pictures, runs go on with three of four of them and are measure
   assert.equal(few.status, 1);
   assert.match(few.stderr, /at least 4 pictures.*kept out of training/s);
 });
+
+test.run();

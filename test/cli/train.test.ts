@@ -3,9 +3,9 @@ import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
 import { formatJsonLines } from '../../src/data/labels.js';
 import { train, withTrainingRemedy } from '../../src/cli/train.js';
 import { syntheticScene } from '../../src/data/synthetic.js';
@@ -16,7 +16,7 @@ import { encodePng } from '../../src/node/codecs.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'retinaface-train-'));
-after(() => {
+test.after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -190,3 +190,5 @@ test('beside every configuration stands a command that trains it, with options t
     if (schedule >= 0) parseSchedule(args[schedule + 1]!);
   }
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import {
   augmentBatch,
   augmentFaces,
@@ -208,3 +208,5 @@ test('what cannot be augmented is refused before anything is allocated', () => {
   assert.throws(() => drawAugmentation(randomOf(0, 0, 0), source, [], { stretch: 0.5 }), ArgumentError);
   assert.equal(gpu.memory().bytes, before);
 });
+
+test.run();

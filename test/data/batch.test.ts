@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { faceTargets } from '../../src/data/batch.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { testDevice as device } from '../helpers/device.js';
@@ -31,3 +31,5 @@ test('a batch without any face has room for one', async () => {
   assert.deepEqual(targets.boxes.shape, [2, 1, 4]);
   assert.deepEqual([...(await targets.counts.read())], [0, 0]);
 });
+
+test.run();

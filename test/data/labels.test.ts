@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { formatJsonLines, parseJsonLines, parseRetinaFaceLabels, parseWiderBoxes } from '../../src/data/labels.js';
 import type { Sample } from '../../src/data/sample.js';
 import { LabelError } from '../../src/gpu/errors.js';
-import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { noSharedData, sharedData } from '../helpers/shared_data.js';
+import { testUnless } from '../helpers/unless.js';
 
 const read = (file: string): string => readFileSync(sharedData(`wider/ground_truth/${file}`), 'utf8');
 const faceCount = (samples: readonly Sample[]): number => samples.reduce((sum, { faces }) => sum + faces.length, 0);
@@ -91,7 +92,7 @@ test('damaged labels are errors that name the file and the line', () => {
   }
 });
 
-test('WIDER FACE val is 3,226 pictures, with the same boxes in both formats', needsSharedData, () => {
+testUnless(noSharedData)('WIDER FACE val is 3,226 pictures, with the same boxes in both formats', () => {
   const official = parseWiderBoxes(read('wider_face_val_bbx_gt.txt'));
   const retina = parseRetinaFaceLabels(read('retinaface_val_label.txt'));
   assert.equal(official.samples.length, 3226);
@@ -106,7 +107,7 @@ test('WIDER FACE val is 3,226 pictures, with the same boxes in both formats', ne
   assert.deepEqual([...byName.values()].flat(), []);
 });
 
-test('the train excerpt has landmarks inside its boxes, and one face without', needsSharedData, () => {
+testUnless(noSharedData)('the train excerpt has landmarks inside its boxes, and one face without', () => {
   const { samples, dropped } = parseRetinaFaceLabels(read('retinaface_train_label_excerpt.txt'));
   assert.deepEqual([samples.length, faceCount(samples), dropped], [3, 5, 0]);
   const faces = samples.flatMap((sample) => sample.faces);
@@ -117,3 +118,5 @@ test('the train excerpt has landmarks inside its boxes, and one face without', n
     }
   }
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { epochOrder, randomOf } from '../../src/data/random.js';
 import { ArgumentError } from '../../src/gpu/errors.js';
 
@@ -68,3 +68,5 @@ test('keys that do not count are refused', () => {
   }
   assert.throws(() => randomOf(0, 0, 0).pick([]), ArgumentError);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { randomOf } from '../../src/data/random.js';
 import { syntheticScene, syntheticSource } from '../../src/data/synthetic.js';
 import { makeCanvas } from '../../src/data/synthetic/canvas.js';
@@ -218,3 +218,5 @@ test('no number of a drawn person is lost: every pixel of many is finite', () =>
     );
   }
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { decodeBoxes } from '../../src/detect/boxes.js';
 import { iouMatrix } from '../../src/detect/iou_matrix.js';
 import { nms } from '../../src/detect/nms.js';
@@ -95,3 +95,5 @@ test('nothing of it stays in memory', async () => {
   }
   assert.equal(gpu.memory().bytes, before);
 });
+
+test.run();

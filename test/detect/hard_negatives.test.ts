@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { type HardNegativeOptions, selectHardNegatives } from '../../src/detect/hard_negatives.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -105,3 +105,5 @@ test('what does not fit is refused', () => {
     assert.throws(() => selectHardNegatives(losses, labels, { ...options, ...wrong }), { name: 'ArgumentError' });
   }
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { type FaceTargets, matchAnchors, type MatchOptions } from '../../src/detect/match.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -243,3 +243,5 @@ test('what does not fit is refused before anything is allocated', () => {
   refuses(anchors, {}, { variances: [0, 1] }, 'ArgumentError');
   assert.deepEqual({ ...gpu.memory(), ...gpu.counters() }, before);
 });
+
+test.run();

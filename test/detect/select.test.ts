@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'uvu';
 import { selectFaces } from '../../src/detect/select.js';
 import { requestDevice } from '../../src/node/device.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -7,7 +7,7 @@ import { array64 } from '../reference/array64.js';
 import { nms } from '../reference/nms.js';
 
 const device = await requestDevice();
-after(() => {
+test.after(() => {
   device.destroy();
 });
 
@@ -114,3 +114,5 @@ test('with fewer candidates than k, the landmarks stay those of their faces, and
   }
   assert.ok(got.slice(1 + 3 * 15).every((value) => value === 0));
 });
+
+test.run();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { randomOf } from '../../src/data/random.js';
 import { averagePrecision, precisionRecall, type ScoredPicture } from '../../src/evaluate/average_precision.js';
 import type { Detections } from '../../src/evaluate/detections.js';
@@ -8,8 +8,9 @@ import { type GroundTruth, groundTruthFromMatlab, type Subset, SUBSETS } from '.
 import { parsePredictions } from '../../src/evaluate/predictions.js';
 import { readTar } from '../../src/evaluate/tar.js';
 import { ArgumentError } from '../../src/gpu/errors.js';
-import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { noSharedData, sharedData } from '../helpers/shared_data.js';
 import { averagePrecision as twin, type Scene } from '../reference/average_precision.js';
+import { testUnless } from '../helpers/unless.js';
 
 /** Rows x, y, w, h as corners. */
 const corners = (rows: readonly (readonly number[])[]): Float64Array =>
@@ -168,9 +169,8 @@ test('the three subsets share their detections and differ in what counts', () =>
   assert.throws(() => averagePrecision(groundTruth, found, { thresholds: 1.5 }), ArgumentError);
 });
 
-test(
+testUnless(noSharedData)(
   'a real set gives the figures of the official code, digit by digit, in a few seconds',
-  needsSharedData,
   async () => {
     const start = performance.now();
     const file = (name: string) => {
@@ -201,3 +201,5 @@ test(
     assert.ok(performance.now() - start < 20_000);
   },
 );
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import type { Detections } from '../../src/evaluate/detections.js';
 import {
   type Detector,
@@ -259,3 +259,5 @@ test('landmark errors are over the root of the box, by the best detection that m
   assert.equal(landmarkErrors(truth, new Map()), undefined);
   assert.throws(() => landmarkErrors(truth, new Map(), { iouThreshold: 2 }), ArgumentError);
 });
+
+test.run();

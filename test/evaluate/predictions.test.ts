@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { gzipSync } from 'node:zlib';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { formatPredictions, parsePredictions, roundDetections } from '../../src/evaluate/predictions.js';
 import { readTar } from '../../src/evaluate/tar.js';
 import { FileError } from '../../src/gpu/errors.js';
@@ -117,3 +117,5 @@ test('a damaged archive is refused', async () => {
   await refuses(archive(entry('a', 'x', { size: 99_999 })), /99999 bytes of a/);
   await refuses(new Uint8Array(gzipSync(whole)).subarray(0, 40), /gzip data/);
 });
+
+test.run();

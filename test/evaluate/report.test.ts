@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { averagePrecision } from '../../src/evaluate/average_precision.js';
 import { chartSvg } from '../../src/evaluate/chart_svg.js';
 import { groundTruthFromSamples } from '../../src/evaluate/ground_truth.js';
@@ -86,3 +86,5 @@ test('the page of faults names each picture and escapes what it names', () => {
   assert.match(page, /a&#60;b: 10×12 pixels/);
   assert.match(page, /<p>None\.<\/p>/);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { pairedDifference, studentQuantile, summarise } from '../../src/evaluate/statistics.js';
 import { ArgumentError } from '../../src/gpu/errors.js';
 
@@ -60,3 +60,5 @@ test('lists without pairs and impossible probabilities are refused', () => {
   assert.throws(() => studentQuantile(1, 2), ArgumentError);
   assert.throws(() => studentQuantile(0.95, 0), ArgumentError);
 });
+
+test.run();

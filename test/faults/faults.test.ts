@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
 import { kernels, sources } from '../../src/gpu/kernel_table.js';
 import { FAULTS } from './faults.js';
 
@@ -22,3 +22,5 @@ test('every family of kernels has faults', () => {
   for (const { kernel } of FAULTS) families.delete(family(kernel));
   assert.deepEqual([...families], []);
 });
+
+test.run();

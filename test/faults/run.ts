@@ -1,47 +1,15 @@
 // Puts each deliberate fault into its kernel and runs the test that must notice it, in a process of its own. Each such test
 // is run without a fault, too: there it must pass. `npm run test:faults -- WORD…` takes the faults whose kernel or words
 // hold a word. The last line is `N passed, N failed`, with `, N skipped` for kernels that this device cannot run.
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { type FileOutcome, runFile } from '../test_file.js';
 import { FAULTS, type Fault } from './faults.js';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
-const TIMEOUT = 120_000;
-
-interface Outcome {
-  readonly passed: number;
-  readonly failed: number;
-  readonly log: string;
-}
-
 /** Runs the tests of a file whose names begin so, with a fault or without. */
-function check(file: string, test: string, fault?: string): Promise<Outcome> {
-  const pattern = `^${test.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}`;
-  const child = spawn(
-    process.execPath,
-    [
-      ...['--import', 'tsx', '--import', './test/faults/inject.ts', '--test-reporter=tap'],
-      ...[`--test-name-pattern=${pattern}`, `test/${file}`],
-    ],
-    {
-      cwd: root,
-      env: { XDG_RUNTIME_DIR: '/tmp', ...process.env, ...(fault !== undefined && { RETINAFACE_FAULT: fault }) },
-      stdio: ['ignore', 'pipe', 'pipe'],
-      timeout: TIMEOUT,
-    },
-  );
-  let log = '';
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text: string) => {
-      log += text;
-    });
-  }
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', () => {
-      const count = (word: string) => Number(new RegExp(`^# ${word} (\\d+)`, 'm').exec(log)?.[1] ?? 0);
-      resolve({ passed: count('pass'), failed: count('fail'), log });
-    });
+function check(file: string, test: string, fault?: string): Promise<FileOutcome> {
+  return runFile(`test/${file}`, {
+    limit: 120_000,
+    imports: ['./test/faults/inject.ts'],
+    env: { RETINAFACE_TEST: test, ...(fault !== undefined && { RETINAFACE_FAULT: fault }) },
   });
 }
 
@@ -54,20 +22,20 @@ function report(result: keyof typeof counts, words: string, log = ''): void {
 }
 
 async function control({ file, test, needs }: Fault): Promise<void> {
-  const { passed, failed, log } = await check(file, test);
+  const { ran, failed, log } = await check(file, test);
   const name = `without a fault: ${file}, ${test}`;
-  if (passed > 0 && failed === 0) report('passed', name);
-  else if (passed + failed === 0 && needs) report('skipped', `${name} (no ${needs})`);
-  else report('failed', name, passed + failed === 0 ? 'no test has such a name' : log);
+  if (ran > 0 && failed === 0) report('passed', name);
+  else if (ran === 0 && needs) report('skipped', `${name} (no ${needs})`);
+  else report('failed', name, ran === 0 ? `no test has such a name\n${log}` : log);
 }
 
 async function verify({ what, kernel, file, test, needs }: Fault): Promise<void> {
-  const { passed, failed, log } = await check(file, test, what);
+  const { ran, failed, log } = await check(file, test, what);
   const name = `${kernel}: ${what}`;
   // A kernel that does not compile would fail every test: only a wrong result counts.
   if (log.includes('KernelError')) report('failed', `${name}: the kernel does not compile`, log);
-  else if (failed > 0 && log.includes('ERR_ASSERTION')) report('passed', name);
-  else if (passed + failed === 0 && needs) report('skipped', `${name} (no ${needs})`);
+  else if (ran > 0 && failed > 0 && log.includes('ERR_ASSERTION')) report('passed', name);
+  else if (ran === 0 && needs) report('skipped', `${name} (no ${needs})`);
   else report('failed', `${name}: not noticed by ${file}, ${test}`, failed > 0 ? log : '');
 }
 

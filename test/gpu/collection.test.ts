@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
 
 // Dawn ends the process when its GPU object is collected while a device of it works.
 test('a device survives garbage collections under memory pressure', () => {
@@ -29,3 +29,5 @@ test('a device survives garbage collections under memory pressure', () => {
   assert.equal(child.stdout.trim(), 'alive', child.stderr);
   assert.equal(child.status, 0);
 });
+
+test.run();

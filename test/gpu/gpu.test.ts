@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { DeviceLostError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { flatGrid } from '../../src/gpu/grid.js';
@@ -102,3 +102,5 @@ test('a lost device is a DeviceLostError with its remedy, as an event and on the
   assert.throws(() => relu(x), { name: 'DeviceLostError' });
   await assert.rejects(x.read(), { name: 'DeviceLostError' });
 });
+
+test.run();

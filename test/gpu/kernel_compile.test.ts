@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
 import { create } from 'webgpu';
+import { test } from 'uvu';
 import { kernels } from '../../src/gpu/kernel_table.js';
 import {
   type Kernel,
@@ -64,7 +64,7 @@ const adapter = await gpu.requestAdapter();
 assert.ok(adapter, 'Dawn has its null adapter');
 const device = await adapter.requestDevice({ requiredFeatures: ['subgroups'] });
 
-after(() => {
+test.after(() => {
   device.destroy();
   assert.ok(gpu);
 });
@@ -143,3 +143,5 @@ test('a kernel that does not compile is told by its own file and line', async ()
   const [problem] = await faults('batch_norm_fold', { ...linked, code: broken }, {});
   assert.match(problem!, /^kernels\/norm\/batch_norm_fold\.wgsl:\d+: .*sqroot/);
 });
+
+test.run();

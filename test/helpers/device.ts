@@ -1,4 +1,4 @@
-import { after } from 'node:test';
+import { test } from 'uvu';
 import { requestDevice } from '../../src/node/device.js';
 
 /**
@@ -12,7 +12,7 @@ testDevice.addEventListener('uncapturederror', (event) => {
   uncaptured.push(event.error.message);
 });
 
-after(async () => {
+test.after(async () => {
   await testDevice.queue.onSubmittedWorkDone();
   testDevice.destroy();
   if (uncaptured.length > 0) throw new Error(`uncaptured device errors:\n${uncaptured.join('\n')}`);

@@ -11,5 +11,5 @@ export function sharedData(path: string): string {
   return `${folder}/${path}`;
 }
 
-/** What a test that needs the folder passes as its options: it is skipped, and says why, where the folder is absent. */
-export const needsSharedData = haveSharedData ? {} : { skip: `no shared data folder at ${folder}` };
+/** Why a test that needs the folder cannot run, where it is absent: for `testUnless`. */
+export const noSharedData = haveSharedData ? undefined : `no shared data folder at ${folder}`;

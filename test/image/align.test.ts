@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { alignFace } from '../../src/image/align.js';
 import type { Landmarks, Point } from '../../src/image/face.js';
 
@@ -84,3 +84,5 @@ test('landmarks without a direction, and sizes without pixels, are refused', () 
     assert.throws(() => alignFace(ramp, points, { size }), { name: 'ArgumentError' });
   }
 });
+
+test.run();

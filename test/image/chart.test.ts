@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { type Chart, drawChart, formatTick, logTicks, paper, ticks } from '../../src/image/chart.js';
 import type { Picture } from '../../src/image/picture.js';
 
@@ -121,3 +121,5 @@ test('charts without lines, of one point and without room are drawn without harm
   drawChart(canvas, { title: 'x', lines: [] }, { x1: 0, y1: 0, x2: 4, y2: 4 });
   assert.ok(red(draw({ lines: [{ colour: RED, points: [[3, 0] as const] }] })).length > 0);
 });
+
+test.run();

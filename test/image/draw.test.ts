@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { drawFaces } from '../../src/image/draw.js';
 import type { Picture } from '../../src/image/picture.js';
 import type { Box, Face } from '../../src/image/face.js';
@@ -87,3 +87,5 @@ test('a face at the top edge has its label inside the picture', () => {
   const line = pixel(labelled, 60, 60).join();
   assert.ok([...colours].some((colour) => colour !== line && colour !== '128,128,128'));
 });
+
+test.run();

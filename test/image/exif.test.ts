@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { applyOrientation, type Orientation, orientationOfPng, orientationOfTiff } from '../../src/image/exif.js';
 
 /** A 3×2 picture whose pixels are called a to f, by their red byte. */
@@ -82,3 +82,5 @@ test('the eXIf chunk of a PNG is read, and one that claims more bytes than there
   assert.ok(orientationOfPng(png) >= 1);
   assert.equal(orientationOfPng(png.subarray(0, 10)), 1);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { letterbox } from '../../src/image/letterbox.js';
 
 test('a wide picture fills the width, a tall one the height', () => {
@@ -29,3 +29,5 @@ test('no picture reaches past the canvas, and its shape is kept within half a pi
     assert.ok(Math.abs(placed.height - height * placed.scale) <= 0.5);
   }
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { checkPicture, checkSize, MAX_PIXELS, type Picture } from '../../src/image/picture.js';
 
 test('RGB and grey become opaque RGBA, and RGBA is not copied', () => {
@@ -48,3 +48,5 @@ test('the largest size passes and one row more does not', () => {
     );
   }
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { drawTable, tableMarkdown } from '../../src/image/table.js';
 
 const table = {
@@ -35,3 +35,5 @@ test('the picture is as large as its texts', () => {
     'something is written',
   );
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { paper } from '../../src/image/chart.js';
 import { drawText, drawTextUpwards, TEXT_HEIGHT, textWidth } from '../../src/image/text.js';
 import type { Picture } from '../../src/image/picture.js';
@@ -65,3 +65,5 @@ test('every printable character that charts use has a shape of its own; others a
   }
   assert.equal(shapes.get(['#####', ...Array<string>(5).fill('#...#'), '#####', '.....', '.....'].join('\n')), 'é');
 });
+
+test.run();

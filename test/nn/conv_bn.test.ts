@@ -1,5 +1,5 @@
 // A deformable ConvBn, whose parts are each compared with PyTorch elsewhere, against the twins of those parts.
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { ConvBn } from '../../src/nn/conv_bn.js';
 import { ParameterList } from '../../src/nn/parameter.js';
@@ -65,3 +65,5 @@ for (const training of [false, true]) {
     layer.dispose();
   });
 }
+
+test.run();

@@ -1,8 +1,8 @@
 // The weights in the box, on the drawn scenes in the box.
 import assert from 'node:assert/strict';
 import { readFile, stat } from 'node:fs/promises';
-import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
 import { evaluateModel } from '../../src/evaluate/evaluate_model.js';
 import { groundTruthFromSamples } from '../../src/evaluate/ground_truth.js';
 import { iouOf } from '../../src/evaluate/passes.js';
@@ -10,7 +10,8 @@ import { parseJsonLines, readImage, RetinaFace } from '../../src/node/index.js';
 import { folderSource } from '../../src/node/picture_loader.js';
 import { bundledWeights } from '../../src/retinaface/bundled.js';
 import { testDevice as device } from '../helpers/device.js';
-import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { noSharedData, sharedData } from '../helpers/shared_data.js';
+import { testUnless } from '../helpers/unless.js';
 
 const pictures = fileURLToPath(new URL('../../fixtures/pictures/', import.meta.url));
 
@@ -50,7 +51,7 @@ test('the weights in the box find the faces of the drawn scenes beside them', as
   }
 });
 
-test('the weights in the box find faces of photographs', needsSharedData, async () => {
+testUnless(noSharedData)('the weights in the box find faces of photographs', async () => {
   using model = new RetinaFace(device);
   await model.load();
   using published = new RetinaFace(device);
@@ -69,3 +70,5 @@ test('the weights in the box find faces of photographs', needsSharedData, async 
     assert.ok(met.length >= least, `${photo}: ${met.length} of ${expected.length} faces are found`);
   }
 });
+
+test.run();

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs';
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
 import { deflateSync } from 'node:zlib';
 import { type ColorType, PNG } from 'pngjs';
+import { test } from 'uvu';
 import type { Picture } from '../../src/image/picture.js';
 import { decodeImage, encodeJpeg, encodePng } from '../../src/node/codecs.js';
 import { readImage, writeImage } from '../../src/node/files.js';
@@ -273,3 +273,5 @@ test('progressive, grey and four-ink JPEGs are read', () => {
     assert.ok(data[4 * (3 * 16 + 13)]! < 110, `${name}: dark`);
   }
 });
+
+test.run();

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { test } from 'uvu';
 import { formatJsonLines } from '../../src/data/labels.js';
 import { epochOrder } from '../../src/data/random.js';
 import type { Sample } from '../../src/data/sample.js';
@@ -13,10 +13,11 @@ import { ArgumentError, DisposedError, FileError, ImageError, LabelError } from 
 import { encodePng } from '../../src/node/codecs.js';
 import { readLabels } from '../../src/node/label_files.js';
 import { folderSource, type LoadedBatch, openSource, PictureLoader } from '../../src/node/picture_loader.js';
-import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { noSharedData, sharedData } from '../helpers/shared_data.js';
+import { testUnless } from '../helpers/unless.js';
 
 const directory = await mkdtemp(join(tmpdir(), 'retinaface-loader-'));
-after(() => rm(directory, { recursive: true }));
+test.after(() => rm(directory, { recursive: true }));
 
 /** Pictures of one colour each, which is their number; those in `damaged` are no pictures. */
 async function folder(count: number, damaged: readonly number[] = []): Promise<Sample[]> {
@@ -227,7 +228,7 @@ test('labels are found in the folders of data sets, and their format is told by 
   await assert.rejects(readLabels(join(home, 'bad/label.txt')), /label\.txt, line 2/);
 });
 
-test('the labels of WIDER FACE val are read from their file', needsSharedData, async () => {
+testUnless(noSharedData)('the labels of WIDER FACE val are read from their file', async () => {
   const { samples, dropped } = await readLabels(sharedData('wider/ground_truth/wider_face_val_bbx_gt.txt'));
   assert.equal(samples.length, 3226);
   assert.equal(
@@ -235,3 +236,5 @@ test('the labels of WIDER FACE val are read from their file', needsSharedData, a
     39_708,
   );
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ShapeError } from '../../src/gpu/errors.js';
 import { add } from '../../src/ops/add.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -26,3 +26,5 @@ test('different shapes are refused', () => {
   using b = Tensor.from(testDevice, [1, 2], [1, 2]);
   assert.throws(() => add(a, b), ShapeError);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ShapeError } from '../../src/gpu/errors.js';
 import { batchNorm, foldBatchNorm } from '../../src/ops/batch_norm.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -114,3 +114,5 @@ test('parameters of another width and a batch of one value are refused', () => {
   assert.throws(() => batchNorm(x, { ...right, beta: two }), ShapeError);
   assert.throws(() => batchNorm(x, { ...right, training: true }), ShapeError);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ArgumentError, ShapeError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { concat } from '../../src/ops/concat.js';
@@ -73,3 +73,5 @@ test('nothing to join and shapes that do not fit are refused', () => {
   assert.throws(() => concat([a, b], 0), ShapeError);
   assert.throws(() => concat([a, b], 2), ShapeError);
 });
+
+test.run();

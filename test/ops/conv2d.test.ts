@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'uvu';
 import { ArgumentError, ShapeError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { requestDevice } from '../../src/node/device.js';
@@ -12,7 +12,7 @@ import { conv2d as reference } from '../reference/conv2d.js';
 
 const device = await requestDevice();
 const gpu = Gpu.of(device);
-after(() => {
+test.after(() => {
   device.destroy();
 });
 
@@ -212,3 +212,5 @@ test('shapes that do not fit and options out of range are refused by name', () =
   using right = both.channels(8, 8);
   assert.throws(() => conv2d(left, good, { padding: 1, into: right }), ArgumentError);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { Tape } from '../../src/autograd/tape.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import type { Skeleton } from '../../src/ops/conv/forward.js';
@@ -156,3 +156,5 @@ test('the pixels of a weight gradient are split, and the same bits come out agai
     assert.deepEqual(await gradient(skeleton), first, skeleton);
   }
 });
+
+test.run();

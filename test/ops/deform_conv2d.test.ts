@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
 import fc from 'fast-check';
+import { test } from 'uvu';
 import { Tape } from '../../src/autograd/tape.js';
 import { ArgumentError, ShapeError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
@@ -18,7 +18,8 @@ import { directionalDerivative } from '../reference/gradient.js';
 import { assertClose, checkOp, values } from '../helpers/check_op.js';
 import { testDevice } from '../helpers/device.js';
 import { readGolden } from '../helpers/golden.js';
-import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { noSharedData, sharedData } from '../helpers/shared_data.js';
+import { testUnless } from '../helpers/unless.js';
 
 const EPS32 = 2 ** -24;
 const gpu = Gpu.of(testDevice);
@@ -86,7 +87,7 @@ for (const golden of readGolden('ops').cases('deform_conv2d')) {
 }
 
 for (const version of ['v1', 'v2'] as const) {
-  test(`the shared golden ${version} is torchvision's, output and gradients`, needsSharedData, async () => {
+  testUnless(noSharedData)(`the shared golden ${version} is torchvision's, output and gradients`, async () => {
     const file = new Uint8Array(readFileSync(sharedData('golden/deform_conv_small.safetensors')));
     const { tensors } = readSafetensors(file, 'golden');
     // N, C, H, W → N, H, W, C; O, I, H, W → H, W, I, O.
@@ -446,3 +447,5 @@ test('shapes that do not fit and options out of range are refused, with what was
   });
   assert.equal(gpu.memory().bytes, before);
 });
+
+test.run();

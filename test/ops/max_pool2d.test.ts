@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { Tape } from '../../src/autograd/tape.js';
 import { ArgumentError } from '../../src/gpu/errors.js';
 import { maxPool2d } from '../../src/ops/max_pool2d.js';
@@ -48,3 +48,5 @@ test('padding of more than half the kernel is refused', () => {
   using x = Tensor.from(testDevice, new Float32Array(16), [1, 4, 4, 1]);
   assert.throws(() => maxPool2d(x, { kernel: 3, padding: 2 }), ArgumentError);
 });
+
+test.run();

@@ -1,4 +1,4 @@
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { mean } from '../../src/ops/mean.js';
 import { mean as twin } from '../reference/mean.js';
 import { checkOp, values } from '../helpers/check_op.js';
@@ -14,3 +14,5 @@ test('a mean over two levels of blocks is right, and its gradient is one over th
     tolerance: 32 * EPS32,
   });
 });
+
+test.run();

@@ -1,4 +1,4 @@
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { multiply } from '../../src/ops/multiply.js';
 import { multiply as twin } from '../reference/multiply.js';
 import { checkOp, values } from '../helpers/check_op.js';
@@ -23,3 +23,5 @@ test('a square gets both gradients of its factor', async () => {
     tolerance: 4 * EPS32,
   });
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { Tape } from '../../src/autograd/tape.js';
 import { negativeLogLikelihood } from '../../src/ops/negative_log_likelihood.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -139,3 +139,5 @@ test('shapes that do not fit are refused', () => {
   assert.throws(() => negativeLogLikelihood(x, right, { weights: x }), { name: 'ShapeError' });
   assert.throws(() => negativeLogLikelihood(scalar, scalarLabel), { name: 'ShapeError' });
 });
+
+test.run();

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'uvu';
 import { requestDevice } from '../../src/node/device.js';
 import { prepareImages } from '../../src/ops/prepare_images.js';
 import { image } from '../reference/image.js';
 
 const device = await requestDevice();
-after(() => {
+test.after(() => {
   device.destroy();
 });
 
@@ -31,3 +31,5 @@ for (const [width, height] of [
     });
   });
 }
+
+test.run();

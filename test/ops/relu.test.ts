@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { add } from '../../src/ops/add.js';
 import { batchNorm } from '../../src/ops/batch_norm.js';
 import { conv2dWith } from '../../src/ops/conv2d.js';
@@ -73,3 +73,5 @@ test('a rectifier behind another kernel turns minus infinity into 0', async () =
   using total = add(x, zeros, { slope: 0 });
   assert.deepEqual([...(await total.read())], [0, 0, 2, Infinity]);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ShapeError } from '../../src/gpu/errors.js';
 import { reshape } from '../../src/ops/reshape.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -21,3 +21,5 @@ test('another number of elements is refused', () => {
   using x = Tensor.from(testDevice, [1, 2], [2]);
   assert.throws(() => reshape(x, [3]), ShapeError);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ShapeError } from '../../src/gpu/errors.js';
 import { slice } from '../../src/ops/slice.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -47,3 +47,5 @@ test('a range outside the axis is refused', () => {
   using x = Tensor.from(testDevice, [1, 2], [2]);
   assert.throws(() => slice(x, { axis: 0, start: 1, count: 2 }), ShapeError);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { Tape } from '../../src/autograd/tape.js';
 import { smoothL1 } from '../../src/ops/smooth_l1.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -81,3 +81,5 @@ test('what does not fit is refused', () => {
   for (const beta of [0, -1, Number.NaN, Number.POSITIVE_INFINITY])
     assert.throws(() => smoothL1(x, x, { beta }), { name: 'ArgumentError' });
 });
+
+test.run();

@@ -1,4 +1,4 @@
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { softmax } from '../../src/ops/softmax.js';
 import { map } from '../reference/array64.js';
 import { softmax as twin } from '../reference/softmax.js';
@@ -28,3 +28,5 @@ test('large numbers do not overflow', async () => {
     tolerance: 64 * EPS32,
   });
 });
+
+test.run();

@@ -1,4 +1,4 @@
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { sum } from '../../src/ops/sum.js';
 import { sum as twin } from '../reference/sum.js';
 import { checkOp, values } from '../helpers/check_op.js';
@@ -17,3 +17,5 @@ for (const shape of [[1], [3, 5, 7], [3, 4099]]) {
     });
   });
 }
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ArgumentError } from '../../src/gpu/errors.js';
 import { unpool } from '../../src/ops/unpool.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -27,3 +27,5 @@ test('a size of nothing is refused', () => {
   using x = Tensor.from(testDevice, new Float32Array(4), [1, 2, 2, 1]);
   assert.throws(() => unpool(x, { size: 0 }), ArgumentError);
 });
+
+test.run();

@@ -1,4 +1,4 @@
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { assertGolden, assertGoldenGradients, readGolden } from '../helpers/golden.js';
 import { batchNorm } from './batch_norm.js';
 
@@ -20,3 +20,5 @@ for (const golden of readGolden('ops').cases('batch_norm')) {
     assertGolden(runningVar, golden.array('new_running_var'), `${golden.name}/new_running_var`);
   });
 }
+
+test.run();

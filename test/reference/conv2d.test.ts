@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { assertGoldenGradients, readGolden } from '../helpers/golden.js';
 import { array64 } from './array64.js';
 import { conv2d, type Conv2dOptions } from './conv2d.js';
@@ -18,3 +18,5 @@ test('a convolution slides its kernel unflipped', () => {
   const weight = array64([1, 2, 1, 1], [10, 1]);
   assert.deepEqual([...conv2d(x, weight).data], [12, 23]);
 });
+
+test.run();

@@ -1,4 +1,4 @@
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { assertGolden, assertGoldenGradients, readGolden } from '../helpers/golden.js';
 import { zeros } from './array64.js';
 import { conv2d } from './conv2d.js';
@@ -26,3 +26,5 @@ test('without offsets a deformable convolution is a convolution', () => {
     assertGolden(deformConv2d(x, offset, weight, options), expected, golden.name);
   }
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { assertGolden, readGolden } from '../helpers/golden.js';
 import { anchors, PUBLISHED_LEVELS, REPORT_LEVELS } from './anchors.js';
 import { array64, zeros } from './array64.js';
@@ -82,3 +82,5 @@ test('anchors run over levels, rows, columns and edges, and levels of odd sizes 
   assert.deepEqual(box(6), [-4, 4, 12, 20]);
   assert.deepEqual(box(13), [-8, -24, 56, 40]);
 });
+
+test.run();

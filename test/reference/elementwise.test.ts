@@ -1,4 +1,4 @@
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { assertGoldenGradients, readGolden } from '../helpers/golden.js';
 import { add } from './add.js';
 import type { Array64, Reduction } from './array64.js';
@@ -39,3 +39,5 @@ for (const [operation, { inputs, twin }] of Object.entries(twins)) {
     });
   }
 }
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { formulaTensor } from '../helpers/formula.js';
 import { readGolden } from '../helpers/golden.js';
 
@@ -24,3 +24,5 @@ test('formula-made values fill their range evenly and depend on the name', () =>
   // The product of two such values has mean 0 and standard deviation 1/3: 6·(1/3)·√30000 / 10000 ≈ 0.035.
   assert.ok(Math.abs(correlation) < 0.035, String(correlation));
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { array64, type Array64 } from './array64.js';
 import { directionalDerivative, numericGradient } from './gradient.js';
 
@@ -27,3 +27,5 @@ test('a directional derivative is the gradient along the directions of all input
   // The third derivative along (dx, dy) is at most a few times that along x alone, with |dx| = 2.
   assert.ok(Math.abs(directionalDerivative(f, [x, y], directions) - expected) < 16 * TOLERANCE);
 });
+
+test.run();

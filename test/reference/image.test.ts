@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { assertGolden, readGolden } from '../helpers/golden.js';
 import { image, letterbox, type ImageOptions } from './image.js';
 
@@ -19,3 +19,5 @@ for (const golden of readGolden('ops').cases('image')) {
 test('a picture that is far wider than high keeps at least one row', () => {
   assert.deepEqual(letterbox({ width: 1000, height: 1, data: [] }, 100), [1, 100]);
 });
+
+test.run();

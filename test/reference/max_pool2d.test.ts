@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { assertGolden, assertGoldenGradients, readGolden } from '../helpers/golden.js';
 import { maxPool2d, maxPool2dIndices, type MaxPool2dOptions } from './max_pool2d.js';
 
@@ -12,3 +12,5 @@ for (const golden of readGolden('ops').cases('max_pool2d')) {
     assert.deepEqual(maxPool2dIndices(golden.array('x'), options), golden.array('indices'));
   });
 }
+
+test.run();

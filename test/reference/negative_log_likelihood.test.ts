@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { assertGoldenGradients, readGolden } from '../helpers/golden.js';
 import { array64, zeros, type Reduction } from './array64.js';
 import { negativeLogLikelihood } from './negative_log_likelihood.js';
@@ -18,3 +18,5 @@ test('the mean over rows that all weigh nothing is 0', () => {
   const loss = negativeLogLikelihood(array64([2, 2], [1, 2, 3, 4]), [0, 1], { weights: zeros([2]) });
   assert.deepEqual([...loss.data], [0]);
 });
+
+test.run();

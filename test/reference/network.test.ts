@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { formulaTensor } from '../helpers/formula.js';
 import { assertGolden, readGolden } from '../helpers/golden.js';
 import { anchors, PUBLISHED_LEVELS, REPORT_LEVELS } from './anchors.js';
@@ -115,3 +115,5 @@ test('scores are the softmax of class 1', () => {
     assert.equal(both.data.length, 2 * scores.data.length);
   }
 });
+
+test.run();

@@ -1,4 +1,4 @@
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { assertGolden, readGolden } from '../helpers/golden.js';
 import { formulaTensor } from '../helpers/formula.js';
 import { array64, zeros } from './array64.js';
@@ -39,3 +39,5 @@ for (const golden of readGolden('sgd').cases('sgd')) {
     }
   });
 }
+
+test.run();

@@ -1,6 +1,6 @@
 // A network whose heads are recoded for other variances finds the same faces.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { syntheticSource } from '../../src/data/synthetic.js';
 import { recodeBoxes } from '../../src/retinaface/box_codes.js';
 import { configurations, narrowed } from '../../src/retinaface/config.js';
@@ -37,3 +37,5 @@ test('recoded from variances 0.1 and 0.2 to none, a cascade finds the same faces
   const wrong = await recoded.detect(picture, options);
   assert.ok(!wrong[0] || !near(wrong[0].box.x2 - wrong[0].box.x1, expected[0]!.box.x2 - expected[0]!.box.x1));
 });
+
+test.run();

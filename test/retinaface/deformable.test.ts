@@ -1,6 +1,6 @@
 // `deformable` against `context`, which it is while its offsets are zero.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { faceTargets } from '../../src/data/batch.js';
 import type { Face } from '../../src/data/sample.js';
 import { anchorsFor } from '../../src/detect/anchors.js';
@@ -132,3 +132,5 @@ test('it learns: the loss falls, offsets leave zero, and a file of it is recogni
   model.dispose();
   loaded.dispose();
 });
+
+test.run();

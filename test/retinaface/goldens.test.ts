@@ -1,6 +1,6 @@
 // Networks with weights made by a formula against what PyTorch computed with the same weights (fixtures/golden).
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { anchorsFor } from '../../src/detect/anchors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { type ConfigurationName, configurations } from '../../src/retinaface/config.js';
@@ -96,3 +96,5 @@ test('the published ResNet-50 network gives what PyTorch gives', async () => {
   await assertMap(first.boxes, golden, 'boxes');
   await assertMap(first.landmarks!, golden, 'landmarks');
 });
+
+test.run();

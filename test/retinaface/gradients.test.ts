@@ -1,6 +1,6 @@
 // The gradient of every parameter of the full model, in training, against PyTorch in float64 (fixtures/golden).
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { Tape } from '../../src/autograd/tape.js';
 import { anchorsFor } from '../../src/detect/anchors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
@@ -86,3 +86,5 @@ test('the gradients of the full model, cascade included, are those of PyTorch, p
   assert.equal(gpu.memory().bytes, before, 'nothing is left behind');
   network.dispose();
 });
+
+test.run();

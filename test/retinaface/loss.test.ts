@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { Tape } from '../../src/autograd/tape.js';
 import { anchorsFor } from '../../src/detect/anchors.js';
 import { type FaceTargets, matchAnchors } from '../../src/detect/match.js';
@@ -22,11 +22,12 @@ import { readSafetensors } from '../../src/weights/safetensors.js';
 import { assertClose, values } from '../helpers/check_op.js';
 import { testDevice as device } from '../helpers/device.js';
 import { faceTargets } from '../helpers/face_targets.js';
-import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { noSharedData, sharedData } from '../helpers/shared_data.js';
 import { array64, map, type Array64 } from '../reference/array64.js';
 import { numericGradient } from '../reference/gradient.js';
 import type { Face } from '../reference/match.js';
 import { multiboxGoals, multiboxLoss as twin, type Outputs } from '../reference/multibox_loss.js';
+import { testUnless } from '../helpers/unless.js';
 
 const gpu = Gpu.of(device);
 const upload = ({ data, shape }: { readonly data: ArrayLike<number>; readonly shape: readonly number[] }) =>
@@ -204,7 +205,7 @@ test('what does not fit is refused before anything is allocated', () => {
   assert.deepEqual({ ...gpu.memory(), ...gpu.counters() }, before);
 });
 
-test('matches, losses and gradients are those of the published code', needsSharedData, async () => {
+testUnless(noSharedData)('matches, losses and gradients are those of the published code', async () => {
   const file = 'golden/multibox_loss_128';
   const { tensors } = readSafetensors(readFileSync(sharedData(`${file}.safetensors`)), file);
   const printed = JSON.parse(readFileSync(sharedData(`${file}.json`), 'utf8')) as Record<string, number> & {
@@ -263,3 +264,5 @@ test('matches, losses and gradients are those of the published code', needsShare
     });
   });
 });
+
+test.run();

@@ -1,6 +1,6 @@
 // The networks and the model with weights made by a formula: shapes, sizes, memory, errors. Needs no data.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { anchorsFor } from '../../src/detect/anchors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { type ConfigurationName, configurations } from '../../src/retinaface/config.js';
@@ -166,3 +166,5 @@ test('elements of a formula tensor are finite', () => {
     assert.ok(data.every(Number.isFinite));
   }
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { anchorCount, anchorsFor } from '../../src/detect/anchors.js';
 import { ArgumentError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
@@ -82,3 +82,5 @@ test('widths that leave no multiples of four channels, and networks without a wi
   }
   assert.throws(() => narrowed(configurations['published-mobilenet0.25'], 1 / 4), /ResNet-50/);
 });
+
+test.run();

@@ -1,14 +1,15 @@
 // The published MobileNet-0.25 weights against what PyTorch computed with them: feature maps, outputs, detections.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { readImage } from '../../src/node/files.js';
 import { RetinaFace } from '../../src/node/retinaface.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { readSafetensors } from '../../src/weights/safetensors.js';
 import type { StateDict } from '../../src/weights/state.js';
 import { testDevice as device } from '../helpers/device.js';
-import { haveSharedData, needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { haveSharedData, noSharedData, sharedData } from '../helpers/shared_data.js';
+import { testUnless } from '../helpers/unless.js';
 
 interface GoldenDetections {
   readonly 'num_dets_conf0.02': number;
@@ -44,34 +45,38 @@ function toNhwc(golden: StateDict, name: string, channels?: number): { data: Flo
   return { data: result, shape: [1, h, w, out] };
 }
 
-test('every feature map and output of the published network equals PyTorch within 1e-4', needsSharedData, async () => {
-  const bytes = new Uint8Array(readFileSync(sharedData('golden/forward_64x96.safetensors')));
-  const golden = readSafetensors(bytes, 'golden').tensors;
-  using model = await published();
-  const input = toNhwc(golden, 'input', 4);
-  using x = Tensor.from(device, input.data, input.shape);
-  using anchors = Tensor.from(device, new Float32Array(252 * 4), [252, 4]);
-  const { backbone, pyramid, features, first } = model.network.forward(x, anchors);
-  const maps: readonly (readonly [string, Tensor])[] = [
-    ...backbone.map((map, i) => [`feat.body.stage${i + 1}`, map] as const),
-    ['feat.fpn.merge1', pyramid[0]!],
-    ['feat.fpn.merge2', pyramid[1]!],
-    ['feat.fpn.output3', pyramid[2]!],
-    ...features.map((map, i) => [`feat.ssh${i + 1}`, map] as const),
-  ];
-  for (const [name, map] of maps) {
-    const error = relativeError(await map.read(), toNhwc(golden, name).data);
-    assert.ok(error < 1e-4, `${name}: ${error}`);
-  }
-  const outputs = { loc: first.boxes, conf_logits: first.logits, landm: first.landmarks! };
-  for (const [name, output] of Object.entries(outputs)) {
-    const { data, shape } = golden.get(name)!;
-    assert.deepEqual(output.shape, shape);
-    const error = relativeError(await output.read(), data);
-    assert.ok(error < 1e-4, `${name}: ${error}`);
-  }
-  for (const map of [...backbone, ...pyramid, ...features, first.logits, first.boxes, first.landmarks!]) map.dispose();
-});
+testUnless(noSharedData)(
+  'every feature map and output of the published network equals PyTorch within 1e-4',
+  async () => {
+    const bytes = new Uint8Array(readFileSync(sharedData('golden/forward_64x96.safetensors')));
+    const golden = readSafetensors(bytes, 'golden').tensors;
+    using model = await published();
+    const input = toNhwc(golden, 'input', 4);
+    using x = Tensor.from(device, input.data, input.shape);
+    using anchors = Tensor.from(device, new Float32Array(252 * 4), [252, 4]);
+    const { backbone, pyramid, features, first } = model.network.forward(x, anchors);
+    const maps: readonly (readonly [string, Tensor])[] = [
+      ...backbone.map((map, i) => [`feat.body.stage${i + 1}`, map] as const),
+      ['feat.fpn.merge1', pyramid[0]!],
+      ['feat.fpn.merge2', pyramid[1]!],
+      ['feat.fpn.output3', pyramid[2]!],
+      ...features.map((map, i) => [`feat.ssh${i + 1}`, map] as const),
+    ];
+    for (const [name, map] of maps) {
+      const error = relativeError(await map.read(), toNhwc(golden, name).data);
+      assert.ok(error < 1e-4, `${name}: ${error}`);
+    }
+    const outputs = { loc: first.boxes, conf_logits: first.logits, landm: first.landmarks! };
+    for (const [name, output] of Object.entries(outputs)) {
+      const { data, shape } = golden.get(name)!;
+      assert.deepEqual(output.shape, shape);
+      const error = relativeError(await output.read(), data);
+      assert.ok(error < 1e-4, `${name}: ${error}`);
+    }
+    for (const map of [...backbone, ...pyramid, ...features, first.logits, first.boxes, first.landmarks!])
+      map.dispose();
+  },
+);
 
 const detections = haveSharedData
   ? (JSON.parse(readFileSync(sharedData('golden/detections_mobilenet0.25_Final.json'), 'utf8')) as Record<
@@ -81,7 +86,7 @@ const detections = haveSharedData
   : {};
 
 for (const [file, golden] of Object.entries(detections)) {
-  test(`${file}: the faces that PyTorch finds, within 1 pixel and 1e-3 of score`, needsSharedData, async () => {
+  testUnless(noSharedData)(`${file}: the faces that PyTorch finds, within 1 pixel and 1e-3 of score`, async () => {
     using model = await published();
     const picture = await readImage(sharedData(file));
     const options = { size: 'original', scoreThreshold: 0.02, maxFaces: 5000 } as const;
@@ -106,14 +111,14 @@ for (const [file, golden] of Object.entries(detections)) {
   });
 }
 
-test('the zip-format checkpoint of the same network loads and finds faces', needsSharedData, async () => {
+testUnless(noSharedData)('the zip-format checkpoint of the same network loads and finds faces', async () => {
   using model = await published('mobilenet0.25_zip_format.pth');
   const faces = await model.detect(await readImage(sharedData('photos/13.jpg')));
   assert.equal(model.configuration?.name, 'published-mobilenet0.25');
   assert.ok(faces.length >= 3);
 });
 
-test('one detection is one submission and one read', needsSharedData, async () => {
+testUnless(noSharedData)('one detection is one submission and one read', async () => {
   using model = await published();
   const picture = await readImage(sharedData('photos/no_face.jpg'));
   await model.detect(picture);
@@ -124,7 +129,7 @@ test('one detection is one submission and one read', needsSharedData, async () =
   assert.equal(after.reads - before.reads, 1);
 });
 
-test('a batch of pictures of several sizes finds what each finds alone', needsSharedData, async () => {
+testUnless(noSharedData)('a batch of pictures of several sizes finds what each finds alone', async () => {
   using model = await published();
   const pictures = await Promise.all(
     ['13', 'no_face', '13'].map((name) => readImage(sharedData(`photos/${name}.jpg`))),
@@ -136,3 +141,5 @@ test('a batch of pictures of several sizes finds what each finds alone', needsSh
     for (const [k, face] of alone.entries()) assert.ok(Math.abs(face.box.x1 - together[i]![k]!.box.x1) < 0.01);
   }
 });
+
+test.run();

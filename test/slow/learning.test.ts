@@ -1,6 +1,6 @@
 // Every configuration learns: the loss of a batch falls over a few steps.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { type ConfigurationName, configurations } from '../../src/retinaface/config.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { freeBatch, Trainer } from '../../src/train/trainer.js';
@@ -34,3 +34,5 @@ for (const name of Object.keys(configurations) as ConfigurationName[]) {
     assert.ok(totals.at(-1)! < 0.9 * totals[0]!, totals.join(', '));
   });
 }
+
+test.run();

@@ -1,6 +1,6 @@
 // Memory over a thousand detections: what would leak a little at a time.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { testDevice as device } from '../helpers/device.js';
@@ -27,3 +27,5 @@ test('a thousand detections of varying sizes leave the memory as it was', async 
   model.dispose();
   assert.equal(gpu.memory().bytes, empty);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'uvu';
 import { ArgumentError, DeviceMismatchError, DisposedError, LimitError, TapeError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { Tape } from '../../src/autograd/tape.js';
@@ -13,7 +13,7 @@ import { testDevice } from '../helpers/device.js';
 
 const gpu = Gpu.of(testDevice);
 const other = await requestDevice();
-after(() => {
+test.after(() => {
   other.destroy();
 });
 
@@ -148,3 +148,5 @@ test('a dispatch that reads one part of a tensor and writes another is refused',
     gpu.run('relu', { params: { count4: 1, slope: 0 }, buffers: { x: x.buffer, y: y.buffer }, grid: [1, 1, 1] });
   }, ArgumentError);
 });
+
+test.run();

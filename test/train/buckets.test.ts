@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ShapeError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -91,3 +91,5 @@ test('a gradient of another shape is refused by the name of its parameter', () =
   }, ShapeError);
   parameters[0]!.value.dispose();
 });
+
+test.run();

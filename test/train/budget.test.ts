@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { budgetRate } from '../../src/train/budget.js';
 
 test('the rate rises over the warm-up and falls as a cosine to nothing at the end of the budget', () => {
@@ -11,3 +11,5 @@ test('the rate rises over the warm-up and falls as a cosine to nothing at the en
   assert.equal(budgetRate(plan, 1), 0);
   assert.equal(budgetRate(plan, 1.1), 0);
 });
+
+test.run();

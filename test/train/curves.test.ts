@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import type { Picture } from '../../src/image/picture.js';
 import { drawCurves } from '../../src/train/curves.js';
 import type { LogEntry } from '../../src/train/event_log.js';
@@ -54,3 +54,5 @@ test('a training of no, one and a hundred thousand steps makes a picture', () =>
   );
   assert.ok(count(long, CLASS) > 20);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import {
   crc32c,
   eventFileHead,
@@ -186,3 +186,5 @@ test('a log goes on without the lines past the step, and without what is no entr
     [1, 5, 4],
   );
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { formatSeconds, smooth, Smoothed, Speed } from '../../src/train/metrics.js';
 
 test('a smoothed value starts at the first one, keeps a constant, and forgets a jump by its span', () => {
@@ -49,3 +49,5 @@ test('times are written in their two largest units', () => {
     '?',
   ]);
 });
+
+test.run();

@@ -1,6 +1,6 @@
 // The loop around the steps: what it reads, what it saves, and how it ends where a loss is no number.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { faceTargets } from '../../src/data/batch.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
@@ -209,3 +209,5 @@ test('allReduce is reached through the trainer, with every gradient once a step'
   trainer.dispose();
   model.dispose();
 });
+
+test.run();

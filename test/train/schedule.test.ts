@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ArgumentError } from '../../src/gpu/errors.js';
 import { cosine, multiStep, parseSchedule, type Schedule } from '../../src/train/schedule.js';
 
@@ -113,3 +113,5 @@ test('a text that is no schedule is refused with what is wrong', () => {
     assert.throws(() => parseSchedule(text), message);
   }
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ArgumentError, WeightsError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { relu } from '../../src/ops/relu.js';
@@ -304,3 +304,5 @@ test('settings out of their range, a parameter given twice and a step without gr
   assert.throws(step(NaN), ArgumentError);
   for (const { value } of parameters) value.dispose();
 });
+
+test.run();

@@ -1,7 +1,7 @@
 // Five steps of the published MobileNet against what PyTorch computed from the same weights, pictures and targets.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { RetinaFace } from '../../src/node/retinaface.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { PUBLISHED_LOSS } from '../../src/retinaface/loss.js';
@@ -9,7 +9,8 @@ import { Trainer, type TrainingBatch } from '../../src/train/trainer.js';
 import { readSafetensors } from '../../src/weights/safetensors.js';
 import { hwioToOihw, type StateDict } from '../../src/weights/state.js';
 import { testDevice as device } from '../helpers/device.js';
-import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { noSharedData, sharedData } from '../helpers/shared_data.js';
+import { testUnless } from '../helpers/unless.js';
 
 const SIZE = 128;
 
@@ -72,7 +73,7 @@ function relative(got: ArrayLike<number>, expected: ArrayLike<number>, floor: nu
   return Math.sqrt(error) / Math.max(Math.sqrt(norm), floor);
 }
 
-test('losses, gradients and parameters of training steps are those of PyTorch', needsSharedData, async () => {
+testUnless(noSharedData)('losses, gradients and parameters of training steps are those of PyTorch', async () => {
   const golden = (name: string) => readSafetensors(readFileSync(sharedData(`golden/${name}`)), name).tensors;
   const step = golden('train_step_128.safetensors');
   const { history } = JSON.parse(readFileSync(sharedData('golden/train_step_128.json'), 'utf8')) as {
@@ -117,3 +118,5 @@ test('losses, gradients and parameters of training steps are those of PyTorch', 
   trainer.dispose();
   model.dispose();
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from '../../src/retinaface/config.js';
@@ -191,3 +191,5 @@ test('a network in training refuses to detect, and detects again afterwards', as
   assert.ok(Array.isArray(await model.detect(picture)));
   model.dispose();
 });
+
+test.run();

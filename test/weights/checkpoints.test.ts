@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { matchState } from '../../src/weights/match.js';
 import { toParameterNames } from '../../src/weights/names.js';
 import { readWeights } from '../../src/weights/read.js';
@@ -8,9 +8,10 @@ import { recogniseBackbone, recogniseConfiguration } from '../../src/weights/rec
 import { readSafetensors, writeSafetensors } from '../../src/weights/safetensors.js';
 import type { StateDict } from '../../src/weights/state.js';
 import { isBookkeeping } from '../../src/weights/state.js';
-import { needsSharedData, sharedData } from '../helpers/shared_data.js';
+import { noSharedData, sharedData } from '../helpers/shared_data.js';
 import { tensorsOfShapes } from './shapes.js';
 import { refuses } from './torch_files.js';
+import { testUnless } from '../helpers/unless.js';
 
 /** The names and shapes of a published model, as PyTorch printed them. */
 function printedShapes(model: string): Map<string, readonly number[]> {
@@ -29,7 +30,7 @@ async function read(name: string): Promise<StateDict> {
 }
 
 for (const name of ['mobilenet0.25_Final.pth', 'mobilenet0.25_zip_format.pth']) {
-  test(`${name} holds the published MobileNet-0.25, tensor by tensor`, needsSharedData, async () => {
+  testUnless(noSharedData)(`${name} holds the published MobileNet-0.25, tensor by tensor`, async () => {
     const tensors = await read(name);
     const shapes = printedShapes('mobilenet0.25');
     assert.deepEqual(
@@ -41,7 +42,7 @@ for (const name of ['mobilenet0.25_Final.pth', 'mobilenet0.25_zip_format.pth']) 
   });
 }
 
-test('the published weights have the values that PyTorch trained on from', needsSharedData, async () => {
+testUnless(noSharedData)('the published weights have the values that PyTorch trained on from', async () => {
   const tensors = await read('mobilenet0.25_Final.pth');
   const parameters = [...tensors].filter(([name]) => !/running_(mean|var)$/.test(name));
   assert.equal(
@@ -59,7 +60,7 @@ test('the published weights have the values that PyTorch trained on from', needs
   );
 });
 
-test('the ImageNet-trained MobileNet-0.25 fits the published body', needsSharedData, async () => {
+testUnless(noSharedData)('the ImageNet-trained MobileNet-0.25 fits the published body', async () => {
   const tensors = await read('mobilenetV1X0.25_pretrain.tar');
   assert.equal(recogniseBackbone(tensors), 'mobilenet0.25-backbone');
   assert.equal(recogniseConfiguration(tensors), undefined);
@@ -73,7 +74,7 @@ test('the ImageNet-trained MobileNet-0.25 fits the published body', needsSharedD
   }, /118 missing/);
 });
 
-test('the names and shapes of the published ResNet-50 are recognised', needsSharedData, () => {
+testUnless(noSharedData)('the names and shapes of the published ResNet-50 are recognised', () => {
   const shapes = Object.fromEntries(printedShapes('resnet50'));
   assert.equal(recogniseConfiguration(tensorsOfShapes(shapes)), 'published-resnet50');
   const body = Object.entries(shapes).filter(([name]) => name.startsWith('body.'));
@@ -85,19 +86,19 @@ test('the names and shapes of the published ResNet-50 are recognised', needsShar
   assert.deepEqual([...toParameterNames(classifier).keys()], body.map(([name]) => name)); // prettier-ignore
 });
 
-test('published weights survive safetensors bit by bit', needsSharedData, async () => {
+testUnless(noSharedData)('published weights survive safetensors bit by bit', async () => {
   const tensors = await read('mobilenet0.25_Final.pth');
   assert.deepEqual(readSafetensors(writeSafetensors(tensors), 'x').tensors, tensors);
 });
 
-test('a safetensors file from elsewhere is read whole', needsSharedData, () => {
+testUnless(noSharedData)('a safetensors file from elsewhere is read whole', () => {
   const bytes = readFileSync(sharedData('golden/deform_conv_small.safetensors'));
   const { tensors } = readSafetensors(bytes, 'golden');
   assert.ok(tensors.size > 0);
   for (const [name, { data }] of tensors) assert.ok(data.every(Number.isFinite), name);
 });
 
-test('a published file that is cut short anywhere is refused', needsSharedData, async () => {
+testUnless(noSharedData)('a published file that is cut short anywhere is refused', async () => {
   for (const name of ['mobilenet0.25_Final.pth', 'mobilenet0.25_zip_format.pth']) {
     const whole = readFileSync(sharedData(`checkpoints/${name}`));
     for (const part of [0.001, 0.01, 0.026, 0.03, 0.5, 0.999]) {
@@ -107,3 +108,5 @@ test('a published file that is cut short anywhere is refused', needsSharedData, 
     await refuses(() => readWeights(whole.subarray(0, -1), name), /fetch/, name);
   }
 });
+
+test.run();

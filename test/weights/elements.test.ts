@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import type { ElementType } from '../../src/weights/elements.js';
 import { gatherElements, halfToNumber, rowMajorStrides } from '../../src/weights/elements.js';
 
@@ -66,3 +66,5 @@ test('the values are a copy, even of a Node Buffer, whose slice is none', () => 
   buffer.fill(0);
   assert.deepEqual([...read], [1, 2]);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { matchState } from '../../src/weights/match.js';
 import type { StateTensor } from '../../src/weights/state.js';
 import { refuses } from './torch_files.js';
@@ -62,3 +62,5 @@ test('a transposed shape with as many values is another shape', async () => {
     matchState(scalar, expected, 'x');
   }, /a\.bias \[\] instead of \[2\]/);
 });
+
+test.run();

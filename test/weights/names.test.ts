@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { toParameterNames } from '../../src/weights/names.js';
 import { tensorsOfShapes } from './shapes.js';
 
@@ -41,3 +41,5 @@ test('names of other files stay as they are', () => {
   });
   assert.equal(toParameterNames(tensors), tensors);
 });
+
+test.run();

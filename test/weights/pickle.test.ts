@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ByteReader } from '../../src/weights/byte_reader.js';
 import type { PickleValue } from '../../src/weights/pickle.js';
 import { unpickle } from '../../src/weights/pickle.js';
@@ -176,3 +176,5 @@ test('every prefix of a pickle is refused', async () => {
     await refuses(() => unpickle(new ByteReader(whole.subarray(0, length), 'x')), /./, `prefix of ${length} bytes`);
   }
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { readPytorch } from '../../src/weights/pytorch.js';
 import type { Part, TensorParts } from './torch_files.js';
 import {
@@ -179,3 +179,5 @@ test('a truncated or damaged file of any format never gives another error', asyn
   const object = dict({ a: tensor({ ...row, shape: [2, 3], strides: [3, 1] }) });
   for (const [, file] of everyFormat(object, [SIX])) await survivesDamage(file, (bytes) => readPytorch(bytes, 'x.pth'));
 });
+
+test.run();

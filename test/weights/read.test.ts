@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { readWeights } from '../../src/weights/read.js';
 import { writeSafetensors } from '../../src/weights/safetensors.js';
 import { bytesOf, dict, f32, legacyFile, pickle, refuses, tensor, zipArchive } from './torch_files.js';
@@ -47,3 +47,5 @@ test('anything else is refused with what it looks like', async () => {
   ];
   for (const [bytes, message] of cases) await refuses(() => readWeights(bytes, 'face.pth'), message);
 });
+
+test.run();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { recogniseBackbone, recogniseConfiguration } from '../../src/weights/recognise.js';
 import type { StateDict } from '../../src/weights/state.js';
 import { tensorsOfShapes } from './shapes.js';
@@ -66,3 +66,5 @@ test('a classifier is recognised as a backbone, and a whole network is none', ()
   );
   assert.equal(recogniseBackbone(tensorsOfShapes(report)), undefined);
 });
+
+test.run();

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
 import fc from 'fast-check';
+import { test } from 'uvu';
 import { readSafetensors, writeSafetensors } from '../../src/weights/safetensors.js';
 import { bytesOf, f32, refuses, survivesDamage, u64 } from './torch_files.js';
 
@@ -126,3 +126,5 @@ test('a truncated or damaged file never gives another error', async () => {
   );
   await survivesDamage(whole, (bytes) => readSafetensors(bytes, 'x'));
 });
+
+test.run();

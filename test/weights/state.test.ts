@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { ShapeError } from '../../src/gpu/errors.js';
 import { elementCount, hwioToOihw, oihwToHwio, withoutBookkeeping } from '../../src/weights/state.js';
 import { refuses } from './torch_files.js';
@@ -52,3 +52,5 @@ test('the prefix of DataParallel and the step counters are left out', async () =
   tensors.set('module.b.weight', tensor);
   await refuses(() => withoutBookkeeping(tensors, 'x'), /b\.weight both with and without/);
 });
+
+test.run();

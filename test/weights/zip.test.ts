@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { test } from 'uvu';
 import { crc32, ZipReader } from '../../src/weights/zip.js';
 import type { ZipFile } from './torch_files.js';
 import { bytesOf, refuses, zipArchive } from './torch_files.js';
@@ -76,3 +76,5 @@ test('two files of one name, and a name that differs between the headers, are re
   archive[30] = 'b'.charCodeAt(0);
   await refuses(() => readFirst(archive), /same name in both headers/);
 });
+
+test.run();

@@ -1,0 +1,78 @@
+// Runs one test file in a process of its own, with a time limit, and counts what uvu says at its end.
+import { spawn } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+
+/** The folder that test files are below. */
+export const TESTS = fileURLToPath(new URL('.', import.meta.url));
+
+const PROJECT = fileURLToPath(new URL('..', import.meta.url));
+
+/** What became of a test file. */
+export interface FileOutcome {
+  /** Tests that ran, to whatever end. */
+  readonly ran: number;
+  readonly passed: number;
+  /** Tests that failed, and one for a file that broke down outside of them. */
+  readonly failed: number;
+  readonly skipped: number;
+  /** What the file wrote, both streams in the order in which it came. */
+  readonly log: string;
+}
+
+/** How a file is run. */
+export interface FileRun {
+  /** Milliseconds until the process is killed. */
+  readonly limit: number;
+  /** Modules that are loaded first. */
+  readonly imports?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** `file`: a path, absolute or below the project. */
+export function runFile(file: string, { limit, imports = [], env = {} }: FileRun): Promise<FileOutcome> {
+  const preloaded = ['tsx', ...imports].flatMap((name) => ['--import', name]);
+  const child = spawn(process.execPath, [...preloaded, file], {
+    cwd: PROJECT,
+    env: { XDG_RUNTIME_DIR: '/tmp', ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let log = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      log += text;
+    });
+  }
+  const timer = setTimeout(() => {
+    log += `\nkilled after ${limit / 1000} s\n`;
+    child.kill('SIGKILL');
+  }, limit);
+  return new Promise((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code) => {
+      clearTimeout(timer);
+      resolve(outcome(log, code));
+    });
+  });
+}
+
+/**
+ * Reads uvu's summary. uvu 0.5.6 swallows what a hook before the tests throws, prints `0 / N` and ends well: a test that
+ * did not pass has failed, whatever the exit code; and a file that ended badly, or ran nothing, has failed whatever it printed.
+ */
+export function outcome(log: string, code: number | null): FileOutcome {
+  const numbers = (word: string): number[] =>
+    [...log.matchAll(new RegExp(`^ {2}${word}: +(?:\\x1b\\[\\d+m)?(\\d+)`, 'gm'))].map(([, digits]) => Number(digits));
+  const ran = numbers('Total').at(-1) ?? 0;
+  const passed = numbers('Passed').at(-1) ?? 0;
+  const skipped = numbers('Skipped').at(-1) ?? 0;
+  const whole = ran + skipped > 0 && code === 0;
+  return { ran, passed, failed: Math.max(ran - passed, whole ? 0 : 1), skipped, log };
+}
+
+/** What a file wrote apart from uvu's own marks and summary. */
+export function wordsOf(log: string): string {
+  return log
+    .split('\n')
+    .filter((line) => !/^[•✘ ]*\(\d+ \/ \d+\)$|^ {2}(?:Total|Passed|Skipped|Duration): |^\s*$/.test(line))
+    .join('\n');
+}
