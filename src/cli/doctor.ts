@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { RetinaFaceError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
-import { requestDevice } from '../node/device.js';
+import { ownGpu, requestDevice } from '../node/device.js';
 import { relu } from '../ops/relu.js';
 import { Tensor } from '../tensor/tensor.js';
 import { type Command, EXIT, parse } from './command.js';
@@ -24,7 +24,7 @@ adapter, driver, features, limits. Exit code 3 where there is none, with what to
 export async function diagnosis(): Promise<string> {
   const device = await requestDevice();
   const gpu = Gpu.of(device);
-  const { vendor, architecture, description, isFallbackAdapter } = gpu.info;
+  const { vendor, architecture, description } = gpu.info;
   const { version } = JSON.parse(readFileSync(new URL(import.meta.resolve('webgpu/package.json')), 'utf8')) as {
     version: string;
   };
@@ -41,10 +41,10 @@ export async function diagnosis(): Promise<string> {
   const megabytes = (bytes: number): string => `${Math.floor(bytes / 2 ** 20).toLocaleString('en')} MiB`;
   const rows: readonly (readonly [string, string])[] = [
     ['node', `${process.version} on ${process.platform} ${process.arch}`],
-    ['webgpu', `Dawn, package version ${version}`],
+    ['webgpu', ownGpu() ? "the runtime's own" : `Dawn, package version ${version}`],
     ['adapter', [vendor, architecture].filter(Boolean).join(' ')],
     ['driver', description],
-    ['kind', isFallbackAdapter ? 'software, on the CPU' : 'GPU'],
+    ['kind', gpu.isFallback ? 'software, on the CPU' : 'GPU'],
     [
       'features',
       ['subgroups', 'shader-f16', 'timestamp-query'].filter((f) => device.features.has(f)).join(', ') || 'none',

@@ -47,3 +47,17 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
     requiredLimits: Object.fromEntries(LIMITS.map((limit) => [limit, adapter.limits[limit]])),
   });
 }
+
+/** Drivers that compute on the CPU, as they call themselves; 6880 is SwiftShader's Vulkan vendor. (Mesa's has GPUs, too.) */
+const SOFTWARE = /llvmpipe|lavapipe|swiftshader|softpipe|software|basic render|^6880$/i;
+
+/**
+ * True where an adapter computes on the CPU. Not every implementation of WebGPU says so itself: it is known by what the
+ * driver is called, too.
+ */
+export function computesOnCpu(info: Partial<GPUAdapterInfo>): boolean {
+  const { vendor = '', architecture = '', device = '', description = '' } = info;
+  return (
+    info.isFallbackAdapter === true || [vendor, architecture, device, description].some((name) => SOFTWARE.test(name))
+  );
+}

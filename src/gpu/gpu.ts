@@ -1,4 +1,5 @@
 import { BufferPool, type DeviceBuffer, type MemoryReport, RehearsalPool } from './buffers.js';
+import { computesOnCpu } from './device.js';
 import type { RetinaFaceError } from './errors.js';
 import { ArgumentError, DeviceLostError, KernelError, OutOfMemoryError } from './errors.js';
 import { checkGrid, type Grid } from './grid.js';
@@ -101,7 +102,7 @@ export class Gpu {
     this.device = device;
     this.limits = device.limits;
     this.info = device.adapterInfo;
-    this.isFallback = this.info.isFallbackAdapter;
+    this.isFallback = computesOnCpu(this.info);
     const { subgroupMinSize = 0, subgroupMaxSize = 0 } = this.info;
     const fixed = subgroupMinSize === subgroupMaxSize && subgroupMinSize > 1;
     this.subgroupSize = device.features.has('subgroups') && fixed ? subgroupMinSize : undefined;

@@ -1,4 +1,3 @@
-import { create, globals } from 'webgpu';
 import { type DeviceOptions, openDevice } from '../gpu/device.js';
 import { AdapterError } from '../gpu/errors.js';
 
@@ -9,21 +8,35 @@ export interface NodeDeviceOptions extends DeviceOptions {
 }
 
 /**
- * Dawn's `GPU` object of each device. Dawn ends the process if it is collected while its device is in use, and the
+ * The `GPU` object of each device. Dawn ends the process if its own is collected while its device is in use, and the
  * device does not hold it: this map does, for as long as the device lives.
  */
 const owners = new WeakMap<GPUDevice, GPU>();
 
+/** The WebGPU of the runtime itself, where it has one: Deno does (with `--unstable-webgpu`), Node and Bun do not. */
+export function ownGpu(): GPU | undefined {
+  return (globalThis.navigator as Partial<Navigator> | undefined)?.gpu;
+}
+
 /**
- * Opens a WebGPU device in Node, through Dawn.
+ * Opens a WebGPU device: of the runtime itself where it has WebGPU, otherwise through Dawn, whose options, where some are
+ * given, also ask for Dawn.
  * @throws AdapterError when no driver is found, with what to install.
  */
 export async function requestDevice(options: NodeDeviceOptions = {}): Promise<GPUDevice> {
   // A runtime directory is what Vulkan loaders and lavapipe ask for; without one they warn on stderr.
   process.env['XDG_RUNTIME_DIR'] ??= '/tmp';
-  let gpu: GPU;
+  const gpu = (options.dawn ? undefined : ownGpu()) ?? (await openDawn(options.dawn ?? []));
+  const device = await openDevice(gpu, options);
+  owners.set(device, gpu);
+  return device;
+}
+
+async function openDawn(options: readonly string[]): Promise<GPU> {
   try {
-    gpu = create([...(options.dawn ?? [])]);
+    // Its native module is loaded only where it is needed.
+    const { create } = await import('webgpu');
+    return create([...options]);
   } catch (cause) {
     throw new AdapterError({
       operation: 'requestDevice',
@@ -33,10 +46,4 @@ export async function requestDevice(options: NodeDeviceOptions = {}): Promise<GP
       cause,
     });
   }
-  const device = await openDevice(gpu, options);
-  owners.set(device, gpu);
-  return device;
 }
-
-/** WebGPU's constants and classes (`GPUBufferUsage` …), which a browser has as globals. */
-export const webgpuGlobals: typeof globals = globals;
