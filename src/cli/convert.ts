@@ -1,29 +1,29 @@
-import { ArgumentError } from '../gpu/errors.js';
 import { readBytes, writeFileAtomic } from '../node/files.js';
 import { elements } from '../tensor/shape.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { recogniseBackbone, recogniseConfiguration } from '../weights/recognise.js';
 import { writeSafetensors } from '../weights/safetensors.js';
-import { type Command, EXIT, parse } from './command.js';
+import { type Command, defineCommand, EXIT } from './command.js';
+import { wrong } from './options.js';
 
 /** `retinaface convert`. */
-export const convert: Command = {
-  help: `retinaface convert IN OUT.safetensors
-
-Reads weights (PyTorch, zip or legacy, or safetensors) without executing anything in them and
-writes them as safetensors, under the names and in the layout of the published checkpoints.
-`,
-  async run(args) {
-    const { positionals } = parse('convert', args, {});
-    const [from, to] = positionals;
-    if (from === undefined || to === undefined || positionals.length > 2 || !to.endsWith('.safetensors')) {
-      throw new ArgumentError({
-        operation: 'convert',
-        expected: 'a file to read and one to write that ends in .safetensors',
-        got: positionals.length === 0 ? 'neither' : positionals.join(' '),
-        remedy: 'Write `retinaface convert weights.pth weights.safetensors`.',
-      });
+export const convert: Command = defineCommand({
+  name: 'convert',
+  usage: 'IN OUT.safetensors',
+  about: `Reads weights (PyTorch, zip or legacy, or safetensors) without executing anything in them and
+writes them as safetensors, under the names and in the layout of the published checkpoints.`,
+  options: {},
+  words: true,
+  async run(_, files) {
+    const [from, to] = files;
+    if (from === undefined || to === undefined || files.length > 2 || !to.endsWith('.safetensors')) {
+      throw wrong(
+        'convert',
+        'a file to read and one to write that ends in .safetensors',
+        files.length === 0 ? 'neither' : files.join(' '),
+        'Write `retinaface convert weights.pth weights.safetensors`.',
+      );
     }
     const tensors = toParameterNames(await readWeights(await readBytes(from, 'convert'), from));
     const network = recogniseConfiguration(tensors) ?? recogniseBackbone(tensors) ?? 'an unknown network';
@@ -33,4 +33,4 @@ writes them as safetensors, under the names and in the layout of the published c
     process.stderr.write(`${to}: ${network}, ${tensors.size} tensors, ${values.toLocaleString('en')} values\n`);
     return EXIT.done;
   },
-};
+});

@@ -1,7 +1,7 @@
 import { mkdir, readdir, stat } from 'node:fs/promises';
 import { basename, extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { ArgumentError, FileError, ImageError, RetinaFaceError } from '../gpu/errors.js';
+import { FileError, ImageError, RetinaFaceError } from '../gpu/errors.js';
 import { drawFaces } from '../image/draw.js';
 import type { Picture } from '../image/picture.js';
 import { requestDevice } from '../node/device.js';
@@ -10,79 +10,66 @@ import { RetinaFace } from '../node/retinaface.js';
 import { type ConfigurationName } from '../retinaface/config.js';
 import type { Face } from '../image/face.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
-import { type Command, EXIT, numberOption, parse } from './command.js';
+import { type Command, defineCommand, EXIT } from './command.js';
+import { flag, number, parsed, readNumber, text, whole, wrong } from './options.js';
 import { Progress } from './progress.js';
 
 const PICTURES = new Set(['.jpg', '.jpeg', '.png']);
 
+const fraction = { min: 0, max: 1 };
+
 /** `retinaface detect`. */
-export const detect: Command = {
-  help: `retinaface detect [options] PICTURE|FOLDER|-…
-
-Finds faces in PNG and JPEG pictures, upright after EXIF. A folder stands for the pictures in it; \`-\` reads
-paths from standard input, a line each, and answers each as it comes.
-
-  --weights FILE     a RetinaFace checkpoint: PyTorch or safetensors (also RETINAFACE_WEIGHTS; without, those in the box)
-  --config NAME      the network; recognised from the weights by default
-  --json             one JSON line a picture, in order
-  --draw DIR         write annotated pictures there
-  --score S          least score, 0 to 1 (0.5)
-  --nms T            largest overlap of two faces, 0 to 1 (0.4)
-  --max-faces N      at most so many faces a picture (750)
-  --size original|N  pixel for pixel, or fitted to N×N (own size, long side at most 2150)
-  --batch N          pictures of one size in one pass (1)
-  --quiet            no words on stderr but errors
-
-A JSON line: {"file","width","height","faces":[{"score","box":{"x1","y1","x2","y2"},"landmarks":{"leftEye":{"x","y"},
+export const detect: Command = defineCommand({
+  name: 'detect',
+  usage: '[options] PICTURE|FOLDER|-…',
+  about: `Finds faces in PNG and JPEG pictures, upright after EXIF. A folder stands for the pictures in it; \`-\` reads
+paths from standard input, a line each, and answers each as it comes.`,
+  options: {
+    weights: text({
+      value: 'FILE',
+      help: 'a RetinaFace checkpoint: PyTorch or safetensors (also RETINAFACE_WEIGHTS; without, those in the box)',
+    }),
+    configuration: text({ flag: 'config', value: 'NAME', help: 'the network; recognised from the weights by default' }),
+    json: flag({ help: 'one JSON line a picture, in order' }),
+    draw: text({ value: 'DIR', help: 'write annotated pictures there' }),
+    scoreThreshold: number({ flag: 'score', value: 'S', ...fraction, fallback: 0.5, help: 'least score, 0 to 1' }),
+    nmsThreshold: number({
+      flag: 'nms',
+      value: 'T',
+      ...fraction,
+      fallback: 0.4,
+      help: 'largest overlap of two faces, 0 to 1',
+    }),
+    maxFaces: whole({ value: 'N', min: 1, fallback: 750, help: 'at most so many faces a picture' }),
+    size: parsed(sizeOption, {
+      value: 'original|N',
+      help: 'pixel for pixel, or fitted to N×N',
+      shownDefault: 'own size, long side at most 2150',
+    }),
+    batch: whole({ value: 'N', min: 1, fallback: 1, help: 'pictures of one size in one pass' }),
+    quiet: flag({ help: 'no words on stderr but errors' }),
+  },
+  notes: `A JSON line: {"file","width","height","faces":[{"score","box":{"x1","y1","x2","y2"},"landmarks":{"leftEye":{"x","y"},
 "rightEye","nose","leftMouth","rightMouth"}}]}, in pixels of the upright picture; left is the picture's left.
-A picture that fails gives {"file","error":{"name","message"}}, and the next goes on; the exit code is then 1.
-`,
-  async run(args) {
-    const { values, positionals } = parse('detect', args, {
-      weights: { type: 'string' },
-      config: { type: 'string' },
-      json: { type: 'boolean' },
-      draw: { type: 'string' },
-      score: { type: 'string' },
-      nms: { type: 'string' },
-      'max-faces': { type: 'string' },
-      size: { type: 'string' },
-      batch: { type: 'string' },
-      quiet: { type: 'boolean' },
-    });
-    if (positionals.length === 0) {
-      throw new ArgumentError({
-        operation: 'detect',
-        expected: 'pictures',
-        got: 'none',
-        remedy: 'Name pictures or folders, or `-` to read paths from standard input.',
-      });
+A picture that fails gives {"file","error":{"name","message"}}, and the next goes on; the exit code is then 1.`,
+  words: true,
+  run({ scoreThreshold, nmsThreshold, maxFaces, size, ...values }, sources) {
+    if (sources.length === 0) {
+      const remedy = 'Name pictures or folders, or `-` to read paths from standard input.';
+      throw wrong('detect', 'pictures', 'none', remedy);
     }
-    const fraction = { min: 0, max: 1 };
-    const count = { min: 1, integer: true };
-    const scoreThreshold = numberOption('detect', 'score', values.score, fraction);
-    const nmsThreshold = numberOption('detect', 'nms', values.nms, fraction);
-    const maxFaces = numberOption('detect', 'max-faces', values['max-faces'], count);
-    const size =
-      values.size === 'original'
-        ? values.size
-        : numberOption('detect', 'size', values.size, { min: 16, integer: true });
-    return detectPictures(positionals, {
+    return detectPictures(sources, {
+      ...values,
       weights: values.weights ?? process.env['RETINAFACE_WEIGHTS'],
-      configuration: values.config as ConfigurationName | undefined,
-      json: values.json === true,
-      draw: values.draw,
-      batch: numberOption('detect', 'batch', values.batch, count) ?? 1,
-      quiet: values.quiet === true,
-      detection: {
-        ...(scoreThreshold === undefined ? {} : { scoreThreshold }),
-        ...(nmsThreshold === undefined ? {} : { nmsThreshold }),
-        ...(maxFaces === undefined ? {} : { maxFaces }),
-        ...(size === undefined ? {} : { size }),
-      },
+      configuration: values.configuration as ConfigurationName | undefined,
+      detection: { scoreThreshold, nmsThreshold, maxFaces, ...(size === undefined ? {} : { size }) },
     });
   },
-};
+});
+
+function sizeOption(given: string, command: string, name: string): 'original' | number {
+  return given === 'original' ? given : readNumber(command, name, given, { min: 16, integer: true });
+}
 
 /** What `detect` and the demo ask for. */
 export interface DetectRun {

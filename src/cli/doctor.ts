@@ -4,21 +4,20 @@ import { Gpu } from '../gpu/gpu.js';
 import { ownGpu, requestDevice } from '../node/device.js';
 import { relu } from '../ops/relu.js';
 import { Tensor } from '../tensor/tensor.js';
-import { type Command, EXIT, parse } from './command.js';
+import { type Command, defineCommand, EXIT } from './command.js';
 
 /** `retinaface doctor`. */
-export const doctor: Command = {
-  help: `retinaface doctor
-
-Opens the device that other commands would use, runs a kernel on it and prints what it is:
-adapter, driver, features, limits. Exit code 3 where there is none, with what to install.
-`,
-  async run(args) {
-    parse('doctor', args, {});
+export const doctor: Command = defineCommand({
+  name: 'doctor',
+  usage: '',
+  about: `Opens the device that other commands would use, runs a kernel on it and prints what it is:
+adapter, driver, features, limits. Exit code 3 where there is none, with what to install.`,
+  options: {},
+  async run() {
     process.stdout.write(await diagnosis());
     return EXIT.done;
   },
-};
+});
 
 /** What `doctor` prints, a line each. @throws AdapterError where there is no device. */
 export async function diagnosis(): Promise<string> {

@@ -13,70 +13,97 @@ import { readBytes } from '../node/files.js';
 import { RetinaFace } from '../node/retinaface.js';
 import { makeFolder, pictureFolder, PredictionFolder, readGroundTruth, readPredictions } from '../node/wider_files.js';
 import type { ConfigurationName } from '../retinaface/config.js';
-import { type Command, EXIT, numberOption, parse } from './command.js';
+import { type Command, defineCommand, EXIT } from './command.js';
+import { flag, listOf, nameOf, number, oneOf, parsed, readNumber, text, texts, type Values, whole } from './options.js';
 import { Progress } from './progress.js';
 
+const fraction = { min: 0, max: 1 };
+
+const OPTIONS = {
+  groundTruth: text({
+    value: 'PATH',
+    help:
+      'the folder of the official .mat files, or of wider_face_*_bbx_gt.txt and the lists; or one file: those, ' +
+      'retinaface_gt_v1.1 labels, JSON lines, or JSON (event, name, boxes_xywh, easy, medium, hard)',
+  }),
+  predictions: text({
+    value: 'PATH',
+    help: 'official text files, EVENT/PICTURE.txt below a folder or in a .tar.gz; --images adds the pictures',
+  }),
+  weights: text({ value: 'FILE', help: 'a checkpoint to search the pictures with (also RETINAFACE_WEIGHTS)' }),
+  config: text({ value: 'NAME', help: 'its network; recognised from the weights by default' }),
+  images: text({ value: 'DIR', help: 'the pictures, EVENT/PICTURE.jpg below it, or PICTURE.jpg' }),
+  out: text({
+    value: 'DIR',
+    help:
+      'predictions/, result.json, curves.svg, curves.png, worst.html; a search that stopped goes on there ' +
+      '(RUN/evaluation of a training: `retinaface table RUN…` finds it there)',
+  }),
+  json: flag({
+    help:
+      '{"easy","medium","hard","protocol":{…}} on stdout, and nothing else; "landmarks" as well, their errors over √(w·h), ' +
+      'where faces are annotated; of a --shard {"shard","pictures","protocol":{…}}',
+  }),
+  quiet: flag({ help: 'no words on stderr but errors' }),
+  protocol: oneOf(Object.keys(protocols) as ProtocolName[], {
+    heading: 'How a model searches, with --weights alone:',
+    value: 'NAME',
+    help:
+      'published: own size, score > 0.02, no limit before suppression at 0.4 (default)\n' +
+      'report: the same with the best 5,000 before suppression',
+  }),
+  size: parsed(sizeOption, {
+    value: 'S',
+    help: 'original; N, fitted to N×N; or SHORT:LONG, a short side up to a greatest long one (1600:2150)',
+  }),
+  flip: flag({ help: 'each picture mirrored as well; overlapping boxes vote' }),
+  scales: listOf((each, command, name) => readNumber(command, name, each, { min: 0.01, max: 16 }), {
+    value: 'A,B,…',
+    help: 'each picture at these multiples of its size; overlapping boxes vote',
+  }),
+  scoreThreshold: number({ value: 'S', ...fraction, help: 'least score, 0 to 1' }),
+  nmsThreshold: number({ flag: 'nms', value: 'T', ...fraction, help: 'largest overlap, 0 to 1' }),
+  topK: whole({ value: 'N', min: 1, max: 32_768, help: 'candidates before suppression' }),
+  batch: whole({ value: 'N', min: 1, help: 'pictures of one size in one pass (1)' }),
+  shard: parsed(shardOption, {
+    heading: 'Sharing the work:',
+    value: 'I/N',
+    help: 'only every N-th picture from the I-th on, I from 1; writes predictions to --out, no figures',
+  }),
+  merge: texts({ value: 'DIR…', help: 'the --out folders of all shards' }),
+};
+
+/** What predictions that are there already cannot follow. */
+const SEARCH_OPTIONS = [
+  'config',
+  'protocol',
+  'size',
+  'flip',
+  'scales',
+  'scoreThreshold',
+  'nmsThreshold',
+  'topK',
+  'batch',
+] as const satisfies (keyof typeof OPTIONS)[];
+
 /** `retinaface evaluate`. */
-export const evaluate: Command = {
-  help: `retinaface evaluate --ground-truth DIR|FILE (--predictions DIR | --weights FILE --images DIR | --merge DIR…)
-
-Average precision by the official evaluation of WIDER FACE (easy, medium, hard), of predictions or of a model.
-
-  --ground-truth PATH  the folder of the official .mat files, or of wider_face_*_bbx_gt.txt and the lists; or one file:
-                       those, retinaface_gt_v1.1 labels, JSON lines, or JSON (event, name, boxes_xywh, easy, medium, hard)
-  --predictions PATH   official text files, EVENT/PICTURE.txt below a folder or in a .tar.gz; --images adds the pictures
-  --weights FILE       a checkpoint to search the pictures with (also RETINAFACE_WEIGHTS)
-  --config NAME        its network; recognised from the weights by default
-  --images DIR         the pictures, EVENT/PICTURE.jpg below it, or PICTURE.jpg
-  --out DIR            predictions/, result.json, curves.svg, curves.png, worst.html; a search that stopped goes on there
-                       (RUN/evaluation of a training: \`retinaface table RUN…\` finds it there)
-  --json               {"easy","medium","hard","protocol":{…}} on stdout, and nothing else; "landmarks" as well, their
-                       errors over √(w·h), where faces are annotated; of a --shard {"shard","pictures","protocol":{…}}
-  --quiet              no words on stderr but errors
-
-How a model searches, with --weights alone:
-  --protocol NAME      published: own size, score > 0.02, no limit before suppression at 0.4 (default)
-                       report: the same with the best 5,000 before suppression
-  --size S             original; N, fitted to N×N; or SHORT:LONG, a short side up to a greatest long one (1600:2150)
-  --flip               each picture mirrored as well; overlapping boxes vote
-  --scales A,B,…       each picture at these multiples of its size; overlapping boxes vote
-  --score-threshold S  least score, 0 to 1            --nms T      largest overlap, 0 to 1
-  --top-k N            candidates before suppression  --batch N    pictures of one size in one pass (1)
-
-Sharing the work:
-  --shard I/N          only every N-th picture from the I-th on, I from 1; writes predictions to --out, no figures
-  --merge DIR…         the --out folders of all shards
-
-Scores are brought to 0–1 over the whole set; a face is met at IoU 0.5; precision is read at 1,000 thresholds.
-`,
-  async run(args) {
-    const { values, positionals } = parse('evaluate', args, {
-      'ground-truth': { type: 'string' },
-      predictions: { type: 'string' },
-      weights: { type: 'string' },
-      config: { type: 'string' },
-      images: { type: 'string' },
-      out: { type: 'string' },
-      json: { type: 'boolean' },
-      protocol: { type: 'string' },
-      size: { type: 'string' },
-      flip: { type: 'boolean' },
-      scales: { type: 'string' },
-      'score-threshold': { type: 'string' },
-      nms: { type: 'string' },
-      'top-k': { type: 'string' },
-      batch: { type: 'string' },
-      shard: { type: 'string' },
-      merge: { type: 'string', multiple: true },
-      quiet: { type: 'boolean' },
-    });
+export const evaluate: Command = defineCommand({
+  name: 'evaluate',
+  usage: '--ground-truth DIR|FILE (--predictions DIR | --weights FILE --images DIR | --merge DIR…)',
+  about:
+    'Average precision by the official evaluation of WIDER FACE (easy, medium, hard), of predictions or of a model.',
+  options: OPTIONS,
+  notes:
+    'Scores are brought to 0–1 over the whole set; a face is met at IoU 0.5; precision is read at 1,000 thresholds.',
+  words: true,
+  async run(values, words) {
     // The shell splits `--merge a b` in two.
-    const merged = values.merge ? [...values.merge, ...positionals] : undefined;
-    const path = values['ground-truth'];
-    if (path === undefined || (merged === undefined && positionals.length > 0)) {
+    const merged = values.merge ? [...values.merge, ...words] : undefined;
+    const path = values.groundTruth;
+    if (path === undefined || (merged === undefined && words.length > 0)) {
       throw usage(
         '--ground-truth and no other words',
-        path === undefined ? 'no --ground-truth' : positionals.join(' '),
+        path === undefined ? 'no --ground-truth' : words.join(' '),
         'Write `retinaface evaluate --ground-truth DIR --predictions DIR`.',
       );
     }
@@ -89,22 +116,22 @@ Scores are brought to 0–1 over the whole set; a face is met at IoU 0.5; precis
         'Say what to evaluate: prediction files, a model, or the shards of one.',
       );
     }
-    const idle = weights === undefined ? SEARCH_OPTIONS.filter((name) => values[name] !== undefined) : [];
+    const idle =
+      weights === undefined ? SEARCH_OPTIONS.filter((key) => values[key] !== undefined && values[key] !== false) : [];
     if (idle.length > 0) {
       throw usage(
         'options of a search with --weights alone',
-        `${idle.map((name) => `--${name}`).join(', ')} with ${merged ? '--merge' : '--predictions'}`,
+        `${idle.map((key) => nameOf(key, OPTIONS[key])).join(', ')} with ${merged ? '--merge' : '--predictions'}`,
         'Leave them out: those pictures have been searched.',
       );
     }
-    const shard = shardOption(values.shard);
-    const { images, out } = values;
+    const { images, out, shard, quiet, json } = values;
     if (weights !== undefined && images === undefined) throw usage('--images with --weights', 'none', 'Name a folder.');
     if (shard && (out === undefined || weights === undefined)) {
       throw usage('--weights and --out with --shard', 'less', 'Name weights, and a folder for the predictions.');
     }
     const say = (words: string): void => {
-      if (values.quiet !== true) process.stderr.write(words);
+      if (!quiet) process.stderr.write(words);
     };
 
     const protocol = searchProtocol(values);
@@ -115,9 +142,8 @@ Scores are brought to 0–1 over the whole set; a face is met at IoU 0.5; precis
     let predictions: Predictions;
     let described: Readonly<Record<string, unknown>>;
     if (weights !== undefined && source) {
-      const batch = numberOption('evaluate', 'batch', values.batch, { min: 1, integer: true }) ?? 1;
+      const { batch = 1 } = values;
       const config = values.config as ConfigurationName | undefined;
-      const quiet = values.quiet === true;
       const searched = await searchWith({ weights, config, source, protocol, out, annotated, batch, quiet });
       ({ predictions, described } = searched);
       say(searched.words);
@@ -134,8 +160,8 @@ Scores are brought to 0–1 over the whole set; a face is met at IoU 0.5; precis
       predictions = await readPredictions([values.predictions!], groundTruth);
     }
     if (shard) {
-      const done = { shard: values.shard, pictures: predictions.size, protocol: described };
-      process.stdout.write(values.json ? `${JSON.stringify(done)}\n` : `${predictions.size} pictures of this shard\n`);
+      const done = { shard: shard.name, pictures: predictions.size, protocol: described };
+      process.stdout.write(json ? `${JSON.stringify(done)}\n` : `${predictions.size} pictures of this shard\n`);
       return EXIT.done;
     }
 
@@ -159,23 +185,10 @@ Scores are brought to 0–1 over the whole set; a face is met at IoU 0.5; precis
       say(`${join(out, source ? 'worst.html' : 'result.json')} and what stands beside it are written\n`);
     }
     if (groundTruth.subsets === 'all') say('no lists of faces that count: every face counts in all three figures\n');
-    process.stdout.write(values.json ? `${JSON.stringify(figures(report))}\n` : toText(report));
+    process.stdout.write(json ? `${JSON.stringify(figures(report))}\n` : toText(report));
     return EXIT.done;
   },
-};
-
-/** What predictions that are there already cannot follow. */
-const SEARCH_OPTIONS = [
-  'config',
-  'protocol',
-  'size',
-  'flip',
-  'scales',
-  'score-threshold',
-  'nms',
-  'top-k',
-  'batch',
-] as const;
+});
 
 const PREDICTIONS = 'predictions';
 /** How the predictions of a folder came about. */
@@ -185,61 +198,48 @@ function usage(expected: string, got: string, remedy: string): ArgumentError {
   return new ArgumentError({ operation: 'evaluate', expected, got, remedy });
 }
 
-interface ProtocolValues {
-  readonly protocol?: string | undefined;
-  readonly size?: string | undefined;
-  readonly flip?: boolean | undefined;
-  readonly scales?: string | undefined;
-  readonly 'score-threshold'?: string | undefined;
-  readonly nms?: string | undefined;
-  readonly 'top-k'?: string | undefined;
-}
-
-function searchProtocol(values: ProtocolValues): Protocol {
-  const name = values.protocol ?? 'published';
-  if (!Object.hasOwn(protocols, name)) {
-    throw usage(`--protocol to be one of ${Object.keys(protocols).join(', ')}`, `'${name}'`, 'Pass one of them.');
-  }
-  const fraction = { min: 0, max: 1 };
-  const scoreThreshold = numberOption('evaluate', 'score-threshold', values['score-threshold'], fraction);
-  const nmsThreshold = numberOption('evaluate', 'nms', values.nms, fraction);
-  const topK = numberOption('evaluate', 'top-k', values['top-k'], { min: 1, max: 32_768, integer: true });
-  const size = values.size === undefined ? undefined : sizeOption(values.size);
-  const scales = values.scales
-    ?.split(',')
-    .map((text) => numberOption('evaluate', 'scales', text, { min: 0.01, max: 16 })!);
-  return protocolOf(name as ProtocolName, {
+function searchProtocol({
+  protocol = 'published',
+  scoreThreshold,
+  nmsThreshold,
+  topK,
+  size,
+  flip: mirrored,
+  scales,
+}: Pick<Values<typeof OPTIONS>, (typeof SEARCH_OPTIONS)[number]>): Protocol {
+  return protocolOf(protocol, {
     ...(scoreThreshold === undefined ? {} : { scoreThreshold }),
     ...(nmsThreshold === undefined ? {} : { nmsThreshold }),
     ...(topK === undefined ? {} : { topK, maxFaces: topK }),
     ...(size === undefined ? {} : { size }),
-    ...(values.flip === true ? { flip: true } : {}),
+    ...(mirrored ? { flip: true } : {}),
     ...(scales === undefined ? {} : { scales }),
   });
 }
 
-function sizeOption(text: string): SearchSize {
-  if (text === 'original') return text;
-  const sides = text
+function sizeOption(given: string, command: string, name: string): SearchSize {
+  if (given === 'original') return given;
+  const sides = given
     .split(':')
-    .map((side) => numberOption('evaluate', 'size', side, { min: 16, max: 65_536, integer: true })!);
+    .map((side) => readNumber(command, name, side, { min: 16, max: 65_536, integer: true }));
   const [first, second] = sides;
   if (sides.length === 1) return first!;
   if (sides.length === 2 && second! >= first!) return { shortSide: first!, longSide: second! };
-  throw usage('--size to be original, N or SHORT:LONG', `'${text}'`, 'Write --size 1600:2150, for one.');
+  throw usage(`${name} to be original, N or SHORT:LONG`, `'${given}'`, 'Write --size 1600:2150, for one.');
 }
 
 interface Shard {
+  /** As it was given: 1/4. */
+  readonly name: string;
   readonly of: (names: readonly string[]) => string[];
 }
 
-function shardOption(text: string | undefined): Shard | undefined {
-  if (text === undefined) return undefined;
-  const [, index = 0, count = 0] = (/^(\d+)\/(\d+)$/.exec(text) ?? []).map(Number);
+function shardOption(given: string): Shard {
+  const [, index = 0, count = 0] = (/^(\d+)\/(\d+)$/.exec(given) ?? []).map(Number);
   if (index < 1 || index > count) {
-    throw usage('--shard I/N with I of 1 to N', `'${text}'`, 'Write --shard 1/4, for one.');
+    throw usage('--shard I/N with I of 1 to N', `'${given}'`, 'Write --shard 1/4, for one.');
   }
-  return { of: (names) => names.filter((_, i) => i % count === index - 1) };
+  return { name: given, of: (names) => names.filter((_, i) => i % count === index - 1) };
 }
 
 /** Searches pictures with a model, keeping predictions in `out` where one is named. */

@@ -44,7 +44,10 @@ async function main(args: readonly string[]): Promise<number> {
     return await command.run(rest);
   } catch (error) {
     if (!(error instanceof RetinaFaceError)) throw error;
-    process.stderr.write(`retinaface ${name}: ${error.message}\n`);
+    // An operation that is the command itself has its name in front already.
+    const named = error.operation === name || /^[ :]/.test(error.operation.slice(name.length));
+    const prefix = named && error.operation.startsWith(name) ? 'retinaface' : `retinaface ${name}:`;
+    process.stderr.write(`${prefix} ${error.message}\n`);
     if (error instanceof ArgumentError) return EXIT.usage;
     return error.name === 'AdapterError' || error.name === 'DeviceLostError' ? EXIT.device : EXIT.failed;
   }

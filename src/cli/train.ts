@@ -47,7 +47,8 @@ import { parseSchedule } from '../train/schedule.js';
 import { freeBatch, Trainer, type TrainerOptions } from '../train/trainer.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
-import { type Command, EXIT, numberOption, parse } from './command.js';
+import { type Command, defineCommand, EXIT } from './command.js';
+import { flag, listOf, number, offFlag, oneOf, text, type Values, whole, wrong } from './options.js';
 
 /** Of class, box and landmark loss in the original RetinaFace (Deng et al. 2020, §3.2). */
 const PAPER_WEIGHTS = { class: 1, box: 0.25, landmarks: 0.1 };
@@ -69,139 +70,154 @@ const LOSSES: Readonly<Record<string, Pick<TrainerOptions, 'loss' | 'cascadeLoss
   published: { loss: PUBLISHED_LOSS, cascadeLoss: PUBLISHED_CASCADE_LOSS },
 };
 
+const OPTIONS = {
+  configuration: text({
+    flag: 'config',
+    value: 'NAME',
+    help: 'the network: published-mobilenet0.25, baseline, context, full, deformable, …',
+  }),
+  data: text({
+    value: 'DIR',
+    help: 'WIDER FACE: label.txt (retinaface_gt_v1.1) or the official boxes, and its pictures',
+  }),
+  images: text({ value: 'DIR', help: 'a folder of pictures, with' }),
+  labels: text({
+    value: 'FILE',
+    help: '  their faces: label.txt, wider_face_…_bbx_gt.txt or JSON lines {"image","faces":[{"box","landmarks"}]}',
+  }),
+  holdout: whole({
+    value: 'N',
+    min: 0,
+    fallback: 0,
+    help: 'the last N of those pictures are kept out of training, for evaluation; without, there is none',
+  }),
+  scenes: whole({
+    flag: 'synthetic',
+    value: 'N',
+    min: 1,
+    help: 'N drawn scenes with exact boxes and points, no data set needed',
+  }),
+  sceneSize: whole({
+    flag: 'scene',
+    value: 'N',
+    min: 32,
+    help: 'edge of those scenes in pixels (a quarter more than --size, or --size with --no-augment)',
+  }),
+  workdir: text({
+    value: 'DIR',
+    help:
+      'last.safetensors, best.safetensors, log.jsonl, events.tfevents, curves.png\n' +
+      '(`retinaface table --help` says how such folders become a table)',
+  }),
+  epochs: whole({ value: 'N', min: 1, fallback: 60, help: 'passes over the pictures' }),
+  width: number({
+    value: 'W',
+    min: 0,
+    max: 1,
+    help: 'times all channels of a network on ResNet-50, a multiple of 1/16 (1): 0.25 costs a sixteenth',
+  }),
+  batch: whole({ value: 'N', min: 1, fallback: 10, help: 'pictures in one part of a step' }),
+  accumulate: whole({
+    value: 'N',
+    min: 1,
+    fallback: 1,
+    help: 'parts of a step: --batch 4 --accumulate 8 is --batch 32 but for batch norms, which see 4 at a time',
+  }),
+  size: whole({ value: 'N', min: 32, fallback: 640, help: 'edge of the square input in pixels' }),
+  schedule: text({
+    value: 'TEXT',
+    fallback: 'report',
+    help:
+      'learning rate: report, paper, constant:RATE, cosine:RATE[,LAST], step:RATE@EPOCH,EPOCH…[*FACTOR] or ' +
+      'piecewise:RATE,RATE@EPOCH,…, each with +warmup:STEPS where wanted',
+  }),
+  loss: oneOf(Object.keys(LOSSES), {
+    value: 'NAME',
+    help:
+      'report, report-strict (thresholds alone match, pictures without positives are skipped), paper (the ' +
+      "original's weights 1, 0.25, 0.1) or published; the network's family decides by default, and the box " +
+      "code stays the network's own",
+  }),
+  momentum: number({ value: 'M', min: 0, max: 1, fallback: 0.9, help: 'of the gradients before' }),
+  weightDecay: number({ value: 'D', min: 0, fallback: 5e-4, help: 'times each parameter, added to its gradient' }),
+  clipNorm: number({ flag: 'clip', value: 'NORM', min: 1e-9, help: 'scale longer gradients down to it' }),
+  seed: whole({ value: 'N', min: 0, fallback: 1, help: 'every random choice follows from it' }),
+  init: text({ value: 'FILE', help: 'weights to start from: a checkpoint, or a backbone alone' }),
+  freeze: listOf((name) => name, {
+    value: 'NAME,…',
+    help: 'parameters that stay as they are, by the beginning of their names: body, body.layer1',
+  }),
+  frozenStatistics: flag({ flag: 'freeze-norm', help: 'batch norms keep to their running statistics' }),
+  stretch: number({
+    value: 'RATIO',
+    min: 1,
+    help: 'crops up to so many times longer one way than the other fill the square (1)',
+  }),
+  augment: offFlag({ flag: 'no-augment', help: 'whole pictures as they are' }),
+  evaluateEvery: whole({
+    flag: 'evaluate',
+    value: 'N',
+    min: 0,
+    fallback: 1,
+    help: 'average precision on new scenes after every Nth epoch',
+  }),
+  evaluationScenes: whole({ flag: 'evaluation', value: 'N', min: 1, fallback: 50, help: 'scenes of an evaluation' }),
+  workers: whole({
+    value: 'N',
+    min: 0,
+    help: 'threads that read or draw pictures (one fewer than there are cores)',
+  }),
+  skipLimit: whole({
+    value: 'N',
+    min: 0,
+    help: 'pictures that may be unreadable before it is an error (one in a hundred, and at least 10)',
+  }),
+  cache: whole({ value: 'MIB', min: 0, fallback: 512, help: 'memory for pictures that were read or drawn before' }),
+  saveEvery: whole({ value: 'N', min: 1, fallback: 100, help: 'steps between two saves inside an epoch' }),
+  dryRun: flag({ help: 'say what it takes and end' }),
+  quiet: flag({ help: 'no words on stderr but errors, and at the end what was left out' }),
+};
+
+/** What a training is told: its options, the ones that must be there among them. */
+type TrainRun = Omit<Values<typeof OPTIONS>, 'configuration' | 'workdir' | 'data' | 'freeze'> & {
+  readonly configuration: ConfigurationName;
+  readonly workdir: string;
+  readonly freeze: readonly string[];
+};
+
 /** `retinaface train`. */
-export const train: Command = {
-  help: `retinaface train --config NAME (--data DIR | --images DIR --labels FILE | --synthetic N) --workdir DIR [options]
-
-Trains a network. The same command goes on where it was stopped, bit for bit. Ctrl-C saves and ends.
-
-  --config NAME      the network: published-mobilenet0.25, baseline, context, full, deformable, …
-  --data DIR         WIDER FACE: label.txt (retinaface_gt_v1.1) or the official boxes, and its pictures
-  --images DIR       a folder of pictures, with
-  --labels FILE        their faces: label.txt, wider_face_…_bbx_gt.txt or JSON lines {"image","faces":[{"box","landmarks"}]}
-  --holdout N        the last N of those pictures are kept out of training, for evaluation (0: no evaluation)
-  --synthetic N      N drawn scenes with exact boxes and points, no data set needed
-  --scene N          edge of those scenes in pixels (a quarter more than --size, or --size with --no-augment)
-  --workdir DIR      last.safetensors, best.safetensors, log.jsonl, events.tfevents, curves.png
-                     (\`retinaface table --help\` says how such folders become a table)
-  --epochs N         passes over the pictures (60)
-  --width W          times all channels of a network on ResNet-50, a multiple of 1/16 (1): 0.25 costs a sixteenth
-  --batch N          pictures in one part of a step (10)
-  --accumulate N     parts of a step (1): --batch 4 --accumulate 8 is --batch 32 but for batch norms, which see 4 at a time
-  --size N           edge of the square input in pixels (640)
-  --schedule TEXT    learning rate: report, paper, constant:RATE, cosine:RATE[,LAST], step:RATE@EPOCH,EPOCH…[*FACTOR] or
-                     piecewise:RATE,RATE@EPOCH,…, each with +warmup:STEPS where wanted (report)
-  --loss NAME        report, report-strict (thresholds alone match, pictures without positives are skipped), paper (the
-                     original's weights 1, 0.25, 0.1) or published; the network's family decides by default, and the box
-                     code stays the network's own
-  --momentum M       (0.9)
-  --weight-decay D   (5e-4)
-  --clip NORM        scale longer gradients down to it
-  --seed N           every random choice follows from it (1)
-  --init FILE        weights to start from: a checkpoint, or a backbone alone
-  --freeze NAME,…    parameters that stay as they are, by the beginning of their names: body, body.layer1
-  --freeze-norm      batch norms keep to their running statistics
-  --stretch RATIO    crops up to so many times longer one way than the other fill the square (1)
-  --no-augment       whole pictures as they are
-  --evaluate N       average precision on new scenes after every Nth epoch (1)
-  --evaluation N     scenes of an evaluation (50)
-  --workers N        threads that read or draw pictures (one fewer than there are cores)
-  --skip-limit N     pictures that may be unreadable before it is an error (one in a hundred, and at least 10)
-  --cache MIB        memory for pictures that were read or drawn before (512)
-  --save-every N     steps between two saves inside an epoch (100)
-  --dry-run          say what it takes and end
-  --quiet            no words on stderr but errors, and at the end what was left out
-`,
-  async run(args) {
-    const { values } = parse('train', args, {
-      config: { type: 'string' },
-      synthetic: { type: 'string' },
-      scene: { type: 'string' },
-      data: { type: 'string' },
-      images: { type: 'string' },
-      labels: { type: 'string' },
-      holdout: { type: 'string' },
-      workers: { type: 'string' },
-      'skip-limit': { type: 'string' },
-      cache: { type: 'string' },
-      workdir: { type: 'string' },
-      epochs: { type: 'string' },
-      width: { type: 'string' },
-      batch: { type: 'string' },
-      accumulate: { type: 'string' },
-      size: { type: 'string' },
-      schedule: { type: 'string' },
-      loss: { type: 'string' },
-      momentum: { type: 'string' },
-      'weight-decay': { type: 'string' },
-      clip: { type: 'string' },
-      seed: { type: 'string' },
-      init: { type: 'string' },
-      freeze: { type: 'string' },
-      'freeze-norm': { type: 'boolean' },
-      stretch: { type: 'string' },
-      'no-augment': { type: 'boolean' },
-      evaluate: { type: 'string' },
-      evaluation: { type: 'string' },
-      'save-every': { type: 'string' },
-      'dry-run': { type: 'boolean' },
-      quiet: { type: 'boolean' },
-    });
-    const count = (name: keyof typeof values, fallback: number, min = 1): number =>
-      numberOption('train', name, values[name] as string | undefined, { min, integer: true }) ?? fallback;
-    const scenes = numberOption('train', 'synthetic', values.synthetic, { min: 1, integer: true });
-    const { data, images, labels } = values;
+export const train: Command = defineCommand({
+  name: 'train',
+  usage: '--config NAME (--data DIR | --images DIR --labels FILE | --synthetic N) --workdir DIR [options]',
+  about: 'Trains a network. The same command goes on where it was stopped, bit for bit. Ctrl-C saves and ends.',
+  options: OPTIONS,
+  async run({ configuration, workdir, data, labels, freeze = [], ...values }) {
+    const { scenes, images } = values;
     const given = [scenes, data, images ?? labels].filter((source) => source !== undefined).length;
     const paired = (images === undefined) === (labels === undefined);
-    if (values.config === undefined || values.workdir === undefined || given !== 1 || !paired) {
-      throw new ArgumentError({
-        operation: 'train',
-        expected: '--config NAME, --workdir DIR, and one of --data DIR, --images DIR with --labels FILE, --synthetic N',
-        got: args.join(' ') || 'none of them',
-        remedy: 'Write `retinaface train --config published-mobilenet0.25 --synthetic 1000 --workdir run`.',
-      });
+    if (configuration === undefined || workdir === undefined || given !== 1 || !paired) {
+      const missing = [
+        configuration === undefined ? 'no --config' : '',
+        workdir === undefined ? 'no --workdir' : '',
+        given === 0 ? 'nothing to learn from' : given > 1 ? 'several things to learn from' : '',
+        paired ? '' : images === undefined ? '--labels without --images' : '--images without --labels',
+      ];
+      throw wrong(
+        'train',
+        '--config NAME, --workdir DIR, and one of --data DIR, --images DIR with --labels FILE, --synthetic N',
+        missing.filter((words) => words !== '').join(', '),
+        'Write `retinaface train --config published-mobilenet0.25 --synthetic 1000 --workdir run`.',
+      );
     }
-    if (values.stretch !== undefined && values['no-augment'] === true) {
-      throw new ArgumentError({
-        operation: 'train',
-        expected: '--stretch or --no-augment',
-        got: 'both',
-        remedy: 'Leave one of them out.',
-      });
+    if (values.stretch !== undefined && !values.augment) {
+      throw wrong('train', '--stretch or --no-augment', 'both', 'Leave one of them out.');
     }
-    const clipNorm = numberOption('train', 'clip', values.clip, { min: 1e-9 });
-    const run: TrainRun = {
-      configuration: values.config as ConfigurationName,
-      scenes,
-      sceneSize: numberOption('train', 'scene', values.scene, { min: 32, integer: true }),
+    const run = {
+      ...values,
+      configuration: configuration as ConfigurationName,
+      workdir,
       labels: data ?? labels,
-      images,
-      holdout: count('holdout', 0, 0),
-      workers: numberOption('train', 'workers', values.workers, { min: 0, integer: true }),
-      skipLimit: numberOption('train', 'skip-limit', values['skip-limit'], { min: 0, integer: true }),
-      cache: count('cache', 512, 0),
-      workdir: values.workdir,
-      width: numberOption('train', 'width', values.width, { min: 0, max: 1 }),
-      epochs: count('epochs', 60),
-      batch: count('batch', 10),
-      accumulate: count('accumulate', 1),
-      size: count('size', 640, 32),
-      schedule: values.schedule ?? 'report',
-      loss: values.loss,
-      momentum: numberOption('train', 'momentum', values.momentum, { min: 0, max: 1 }) ?? 0.9,
-      weightDecay: numberOption('train', 'weight-decay', values['weight-decay'], { min: 0 }) ?? 5e-4,
-      clipNorm,
-      seed: count('seed', 1, 0),
-      init: values.init,
-      freeze: values.freeze?.split(',') ?? [],
-      frozenStatistics: values['freeze-norm'] === true,
-      augment: values['no-augment'] !== true,
-      stretch: numberOption('train', 'stretch', values.stretch, { min: 1 }),
-      evaluateEvery: count('evaluate', 1, 0),
-      evaluationScenes: count('evaluation', 50),
-      saveEvery: count('save-every', 100),
-      dryRun: values['dry-run'] === true,
-      quiet: values.quiet === true,
+      freeze,
     };
     try {
       return await trainNetwork(run);
@@ -209,46 +225,7 @@ Trains a network. The same command goes on where it was stopped, bit for bit. Ct
       throw withTrainingRemedy(error);
     }
   },
-};
-
-interface TrainRun {
-  readonly configuration: ConfigurationName;
-  readonly scenes: number | undefined;
-  /** Edge of the scenes, in pixels. */
-  readonly sceneSize: number | undefined;
-  /** A file of labels, or a folder of WIDER FACE. */
-  readonly labels: string | undefined;
-  readonly images: string | undefined;
-  readonly holdout: number;
-  readonly workers: number | undefined;
-  /** Unreadable pictures before it is an error. */
-  readonly skipLimit: number | undefined;
-  /** Of decoded pictures, in MiB. */
-  readonly cache: number;
-  readonly workdir: string;
-  /** Of a network that is narrower than its configuration. */
-  readonly width: number | undefined;
-  readonly epochs: number;
-  readonly batch: number;
-  readonly accumulate: number;
-  readonly size: number;
-  readonly schedule: string;
-  readonly loss: string | undefined;
-  readonly momentum: number;
-  readonly weightDecay: number;
-  readonly clipNorm: number | undefined;
-  readonly seed: number;
-  readonly init: string | undefined;
-  readonly freeze: readonly string[];
-  readonly frozenStatistics: boolean;
-  readonly augment: boolean;
-  readonly stretch: number | undefined;
-  readonly evaluateEvery: number;
-  readonly evaluationScenes: number;
-  readonly saveEvery: number;
-  readonly dryRun: boolean;
-  readonly quiet: boolean;
-}
+});
 
 /** What stopped a training, with what to change on its command line where the device was lost or is too small. */
 export function withTrainingRemedy(error: unknown): unknown {
@@ -267,7 +244,7 @@ export function withTrainingRemedy(error: unknown): unknown {
   return error;
 }
 
-/** What must stay the same for a run to go on as itself. */
+/** What must stay the same for a run to go on as itself, whatever the order of the options. */
 function identityOf(run: TrainRun): string {
   const free = new Set<keyof TrainRun>([
     'workdir',
@@ -279,7 +256,21 @@ function identityOf(run: TrainRun): string {
     'saveEvery',
     'evaluateEvery',
   ]);
-  return JSON.stringify(run, (key, value: unknown) => (free.has(key as keyof TrainRun) ? undefined : value));
+  return inOrder(Object.fromEntries(Object.entries(run).filter(([key]) => !free.has(key as keyof TrainRun))));
+}
+
+/** Options as a checkpoint has them, in whatever order an older version wrote them. */
+function sameOptions(given: string, identity: string): boolean {
+  try {
+    return inOrder(JSON.parse(given) as object) === identity;
+  } catch {
+    return false;
+  }
+}
+
+/** An object as JSON, its keys in order. */
+function inOrder(value: object): string {
+  return JSON.stringify(Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
 /** The configuration that was named, at the width that was asked for; of an unknown name, the model says what it is. */
@@ -304,14 +295,6 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   }
   network.parameters.freeze(run.freeze);
   const { clipNorm } = run;
-  if (run.loss !== undefined && !Object.hasOwn(LOSSES, run.loss)) {
-    throw new ArgumentError({
-      operation: 'train',
-      expected: `--loss to be one of ${Object.keys(LOSSES).join(', ')}`,
-      got: `'${run.loss}'`,
-      remedy: 'Name one of them, or leave it out.',
-    });
-  }
   using trainer = new Trainer(network, {
     momentum: run.momentum,
     weightDecay: run.weightDecay,
@@ -385,7 +368,7 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   const last = await readIfThere(file('last.safetensors'));
   if (last) {
     from = restoreCheckpoint(trainer, last, file('last.safetensors'));
-    if (from.run !== identity) {
+    if (!sameOptions(from.run, identity)) {
       throw new ArgumentError({
         operation: 'train',
         expected: `the options that ${run.workdir} was started with: ${from.run}`,
