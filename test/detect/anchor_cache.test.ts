@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { after, test } from 'node:test';
+import { test } from 'uvu';
 import { AnchorCache } from '../../src/detect/anchor_cache.js';
 import { anchorsFor } from '../../src/detect/anchors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
-import { requestDevice } from '../../src/node/device.js';
+import { testDevice } from '../helpers/device.js';
 
-const device = await requestDevice();
-after(() => {
-  device.destroy();
-});
-const gpu = Gpu.of(device);
+const gpu = Gpu.of(testDevice);
 const levels = [{ stride: 8, sizes: [16, 32] }];
 
 test('anchors of a size are made once and are those of that size', async () => {
@@ -32,3 +28,5 @@ test('pictures of a thousand sizes leave those of a few; the one in use stays', 
   cache.dispose();
   assert.deepEqual(gpu.memory().buffers, before.buffers);
 });
+
+test.run();
