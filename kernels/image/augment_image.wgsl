@@ -5,13 +5,14 @@
 //   colour: + brightness, · contrast_before, saturation and hue in HSV (hexcone), · contrast_after, each cut to 0 … 255
 //   (the distortions of SSD, Liu et al. 2016, section 2.2)
 //
-// picture: packed RGBA u32, row-major. y: [n, size, size, 4], image `image`; fourth channel 0.
-// One invocation: one pixel of y. Grid: ceil(size² / 64), folded. Deterministic.
+// picture: packed RGBA u32, row-major, from row `source_row` on as far as this band reads. y: [n, size, size, 4], rows `first`
+// to first + rows of image `image`; fourth channel 0.
+// One invocation: one pixel of y. Grid: ceil(rows · size / 64), folded. Deterministic.
 
 import package::shared::grid::flat_index;
 
 struct Params {
-  source_width: u32, source_height: u32, size: u32, image: u32,
+  source_width: u32, source_height: u32, size: u32, image: u32, source_row: u32, first: u32, rows: u32,
   crop_x: f32, crop_y: f32, step_x: f32, step_y: f32, // of an output pixel, in source pixels
   taps_x: u32, taps_y: u32, flip: u32, bgr: u32,
   brightness: f32, contrast_before: f32, contrast_after: f32, saturation: f32,
@@ -26,7 +27,7 @@ struct Params {
 const SIZE = 64u;
 
 fn pixel(x: u32, row: u32) -> vec3f {
-  let p = picture[row * params.source_width + x];
+  let p = picture[(row - params.source_row) * params.source_width + x];
   return vec3f(f32(p & 255u), f32((p >> 8u) & 255u), f32((p >> 16u) & 255u));
 }
 
@@ -82,12 +83,11 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = flat_index(workgroup, workgroups, local, SIZE);
-  let plane = params.size * params.size;
-  if (i >= plane) {
+  if (i >= params.rows * params.size) {
     return;
   }
-  let row = i / params.size;
-  let column = i - row * params.size;
+  let row = params.first + i / params.size;
+  let column = i % params.size;
   let place = vec2f(f32(select(column, params.size - 1u - column, params.flip != 0u)), f32(row));
   let step = vec2f(params.step_x, params.step_y);
   let corner = vec2f(params.crop_x, params.crop_y) + place * step;
@@ -109,5 +109,5 @@ fn main(
   let mean = vec3f(params.mean0, params.mean1, params.mean2);
   let deviation = vec3f(params.std0, params.std1, params.std2);
   let share = inside / f32(params.taps_x * params.taps_y);
-  y[params.image * plane + i] = vec4f(share * (colour - mean) / deviation, 0.0);
+  y[(params.image * params.size + row) * params.size + column] = vec4f(share * (colour - mean) / deviation, 0.0);
 }

@@ -3,14 +3,18 @@
 //   y = (value − mean) / std, value bilinear with half-pixel centres (OpenCV INTER_LINEAR) where the scale is at least
 //   0.5, elsewhere the mean of the source pixels whose box the output pixel covers
 //
-// picture: packed RGBA u32, row-major. y: [n, h, w, 4], image `image`; fourth channel 0.
-// One invocation: one pixel of y. Grid: ceil(h·w / 64), folded. Deterministic.
+// Which source pixels those are is worked out in whole numbers, source = whole · placed + rest: a division of floats may
+// be off by 2.5 ULP and begin a pixel early. 2 · placed · rest + source must stay below 2³².
+//
+// picture: packed RGBA u32, row-major, from row `source_row` on as far as this band reads. y: [n, h, w, 4], rows `first` to
+// first + rows of image `image`; fourth channel 0.
+// One invocation: one pixel of y. Grid: ceil(rows·w / 64), folded. Deterministic.
 
 import package::shared::grid::flat_index;
 
 struct Params {
   source_width: u32, source_height: u32, placed_width: u32, placed_height: u32, width: u32, height: u32, image: u32,
-  area: u32, bgr: u32,
+  source_row: u32, first: u32, rows: u32, area: u32, bgr: u32,
   mean0: f32, mean1: f32, mean2: f32, std0: f32, std1: f32, std2: f32,
 }
 
@@ -21,7 +25,7 @@ struct Params {
 const SIZE = 64u;
 
 fn pixel(x: u32, row: u32) -> vec3f {
-  let p = picture[row * params.source_width + x];
+  let p = picture[(row - params.source_row) * params.source_width + x];
   return vec3f(f32(p & 255u), f32((p >> 8u) & 255u), f32((p >> 16u) & 255u));
 }
 
@@ -32,22 +36,24 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let i = flat_index(workgroup, workgroups, local, SIZE);
-  let plane = params.width * params.height;
-  if (i >= plane) {
+  if (i >= params.width * params.rows) {
     return;
   }
-  let at = vec2u(i % params.width, i / params.width);
+  let at = vec2u(i % params.width, params.first + i / params.width);
+  let place = (params.image * params.height + at.y) * params.width + at.x;
   let placed = vec2u(params.placed_width, params.placed_height);
   if (any(at >= placed)) {
-    y[params.image * plane + i] = vec4f();
+    y[place] = vec4f();
     return;
   }
   let source = vec2u(params.source_width, params.source_height);
-  let ratio = vec2f(source) / vec2f(placed);
+  let whole = source / placed;
+  let rest = source % placed;
   var value = vec3f();
   if (params.area != 0u) {
-    let low = vec2u(vec2f(at) * ratio);
-    let high = min(max(vec2u(ceil(vec2f(at + 1u) * ratio)), low + 1u), source);
+    let next = at + 1u;
+    let low = at * whole + at * rest / placed;
+    let high = max(next * whole + (next * rest + placed - 1u) / placed, low + 1u);
     for (var row = low.y; row < high.y; row++) {
       for (var x = low.x; x < high.x; x++) {
         value += pixel(x, row);
@@ -55,15 +61,16 @@ fn main(
     }
     value /= f32((high.x - low.x) * (high.y - low.y));
   } else {
-    let position = clamp((vec2f(at) + 0.5) * ratio - 0.5, vec2f(), vec2f(source - 1u));
-    let a = vec2u(position);
+    // (at + ½) · source / placed − ½, not below 0, over 2 · placed.
+    let reach = max((2u * at + 1u) * rest + whole * placed, placed) - placed;
+    let a = min(at * whole + reach / (2u * placed), source - 1u);
     let b = min(a + 1u, source - 1u);
-    let share = position - vec2f(a);
+    let share = vec2f(reach % (2u * placed)) / vec2f(2u * placed);
     let top = mix(pixel(a.x, a.y), pixel(b.x, a.y), share.x);
     value = mix(top, mix(pixel(a.x, b.y), pixel(b.x, b.y), share.x), share.y);
   }
   value = select(value, value.zyx, params.bgr != 0u);
   let mean = vec3f(params.mean0, params.mean1, params.mean2);
   let deviation = vec3f(params.std0, params.std1, params.std2);
-  y[params.image * plane + i] = vec4f((value - mean) / deviation, 0.0);
+  y[place] = vec4f((value - mean) / deviation, 0.0);
 }

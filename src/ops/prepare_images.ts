@@ -1,9 +1,10 @@
 import { ArgumentError, LimitError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
-import type { Placement } from '../image/letterbox.js';
+import type { Placement, Size } from '../image/letterbox.js';
 import type { Picture } from '../image/picture.js';
 import { Tensor } from '../tensor/tensor.js';
+import { eachBand } from './bands.js';
 
 export interface PrepareOptions {
   /** Size of the output, in pixels. */
@@ -19,64 +20,101 @@ export interface PrepareOptions {
 
 /**
  * Pictures as network input [n, height, width, 4]: bilinear with half-pixel centres (an area mean below a scale of 0.5),
- * (value − mean) / std; the fourth channel and the area beside a picture are 0.
- * @throws ArgumentError for data or placements that do not fit; LimitError for a picture over the binding limit.
+ * (value − mean) / std; the fourth channel and the area beside a picture are 0. A picture of any size: what the device
+ * cannot hold at once goes through it in bands, with the same result.
+ * @throws ArgumentError for data or placements that do not fit; LimitError where the result is too large for the device, or
+ * so small that one row of it is made of more pixels than the device holds.
  */
 export function prepareImages(
+  device: GPUDevice | Gpu,
+  pictures: readonly Picture[],
+  options: PrepareOptions,
+): Tensor<'f32'> {
+  return prepareImagesBy(undefined, device, pictures, options);
+}
+
+/** `prepareImages` in bands of at most so many bytes, for tests; not public. */
+export function prepareImagesBy(
+  bandBytes: number | undefined,
   device: GPUDevice | Gpu,
   pictures: readonly Picture[],
   { width, height, placements, order, mean, std }: PrepareOptions,
 ): Tensor<'f32'> {
   const gpu = device instanceof Gpu ? device : Gpu.of(device);
-  const limit = Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
   pictures.forEach((picture, i) => {
-    const placed = placements[i];
-    const bytes = picture.width * picture.height * 4;
-    const fits = placed && placed.width >= 1 && placed.height >= 1 && placed.width <= width && placed.height <= height;
-    if (!fits || bytes === 0 || picture.data.length !== bytes) {
-      throw new ArgumentError({
-        operation: 'prepareImages',
-        expected: `RGBA data of ${picture.width}×${picture.height} pixels, placed inside ${width}×${height}`,
-        got: `${picture.data.length} bytes, placed as ${placed ? `${placed.width}×${placed.height}` : 'nothing'}`,
-        remedy: 'Pass four bytes a pixel, and one placement for each picture.',
-      });
-    }
-    if (bytes > limit) {
-      throw new LimitError({
-        operation: 'prepareImages',
-        expected: `at most ${limit} bytes a picture on this device`,
-        got: `${bytes}`,
-        remedy: 'Shrink the picture first.',
-      });
-    }
+    check(picture, placements[i], { width, height });
   });
   const output = Tensor.empty(gpu, [pictures.length, height, width, 4], { label: 'network input' });
   pictures.forEach((picture, image) => {
     const placed = placements[image]!;
-    const source = Tensor.empty(gpu, [picture.height, picture.width], { dtype: 'u32', label: 'picture' });
-    gpu.upload(source.buffer, picture.data as Uint8Array<ArrayBuffer>);
-    gpu.run('prepare_image', {
-      params: {
-        source_width: picture.width,
-        source_height: picture.height,
-        placed_width: placed.width,
-        placed_height: placed.height,
-        width,
-        height,
-        image,
-        area: placed.scale < 0.5 ? 1 : 0,
-        bgr: order === 'bgr' ? 1 : 0,
-        mean0: mean[0],
-        mean1: mean[1],
-        mean2: mean[2],
-        std0: std[0],
-        std1: std[1],
-        std2: std[2],
-      },
-      buffers: { picture: source.buffer, y: output.buffer },
-      grid: flatGrid(width * height, 64),
+    const area = placed.scale < 0.5;
+    const ratio = picture.height / placed.height;
+    // A row more on either side than by exact numbers.
+    const sourceRows = (first: number, end: number) =>
+      area
+        ? ([first * ratio - 1, end * ratio + 1] as const)
+        : ([(first + 0.5) * ratio - 1.5, (end - 0.5) * ratio + 1.5] as const);
+    const bands = {
+      operation: 'prepareImages',
+      outputRows: placed.height,
+      sourceRows,
+      ...(bandBytes === undefined ? {} : { bytes: bandBytes }),
+    };
+    eachBand(gpu, picture, bands, ({ first, rows, sourceRow, source }) => {
+      // What lies below the picture comes with its last rows.
+      const through = first + rows === placed.height ? height - first : rows;
+      gpu.run('prepare_image', {
+        params: {
+          source_width: picture.width,
+          source_height: picture.height,
+          placed_width: placed.width,
+          placed_height: placed.height,
+          width,
+          height,
+          image,
+          source_row: sourceRow,
+          first,
+          rows: through,
+          area: area ? 1 : 0,
+          bgr: order === 'bgr' ? 1 : 0,
+          mean0: mean[0],
+          mean1: mean[1],
+          mean2: mean[2],
+          std0: std[0],
+          std1: std[1],
+          std2: std[2],
+        },
+        buffers: { picture: source.buffer, y: output.buffer },
+        grid: flatGrid(width * through, 64),
+      });
     });
-    source.dispose();
   });
   return output;
+}
+
+function check(picture: Picture, placed: Placement | undefined, canvas: Size): void {
+  const bytes = picture.width * picture.height * 4;
+  const fits =
+    placed && placed.width >= 1 && placed.height >= 1 && placed.width <= canvas.width && placed.height <= canvas.height;
+  if (!fits || bytes === 0 || picture.data.length !== bytes) {
+    throw new ArgumentError({
+      operation: 'prepareImages',
+      expected: `RGBA data of ${picture.width}×${picture.height} pixels, placed inside ${canvas.width}×${canvas.height}`,
+      got: `${picture.data.length} bytes, placed as ${placed ? `${placed.width}×${placed.height}` : 'nothing'}`,
+      remedy: 'Pass four bytes a pixel, and one placement for each picture.',
+    });
+  }
+  for (const [from, to] of [
+    [picture.width, placed.width],
+    [picture.height, placed.height],
+  ] as const) {
+    // The kernel counts in 32 bits.
+    if (2 * to * (from % to) + from < 2 ** 32) continue;
+    throw new LimitError({
+      operation: 'prepareImages',
+      expected: 'a side of at most 32,767 pixels, or one of a whole number of times as many',
+      got: `${from} pixels scaled to ${to}`,
+      remedy: 'Ask for a smaller result, or cut the picture into parts.',
+    });
+  }
 }

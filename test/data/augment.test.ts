@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import {
   augmentBatch,
+  augmentBatchBy,
   augmentFaces,
   type AugmentPlan,
   type ColourChange,
@@ -64,6 +65,15 @@ for (const [name, plan] of Object.entries(plans)) {
     });
   }
 }
+
+test('a picture that comes in bands is augmented the same to the bit', async () => {
+  const source = picture(23, 61);
+  for (const plan of [...Object.values(plans), plainPlan(source), plainPlan(source, 'stretch')]) {
+    using whole = augmentBatch(device, [source], [plan], { ...input, size: 11 });
+    using parts = augmentBatchBy(23 * 4 * 14, device, [source], [plan], { ...input, size: 11 });
+    assert.deepEqual(await parts.read(), await whole.read());
+  }
+});
 
 test('pictures of a batch keep their places, and no memory is left behind', async () => {
   const gpu = Gpu.of(device);

@@ -28,8 +28,8 @@ export const FAULTS: readonly Fault[] = [
   {
     what: 'a picture is sampled at corners of pixels instead of their centres',
     kernel: 'image/prepare_image',
-    find: '(vec2f(at) + 0.5) * ratio - 0.5',
-    replace: 'vec2f(at) * ratio',
+    find: '(2u * at + 1u) * rest',
+    replace: '(2u * at) * rest',
     file: 'ops/prepare_images.test.ts',
     test: 'a picture of 13×8 placed as',
   },

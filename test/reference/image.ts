@@ -57,3 +57,32 @@ export function image(picture: Picture, options: ImageOptions): Array64 {
       }
   return output;
 }
+
+/**
+ * A picture as network input [1, height, width, 4] where it shrinks: each pixel the mean of the source pixels that it covers, if
+ * only in part; the rest as `image`.
+ */
+export function areaMean(
+  picture: Picture,
+  options: Omit<ImageOptions, 'size'> & { readonly width: number; readonly height: number; readonly resized: Pair },
+): Array64 {
+  const { width, height, channelOrder, mean, std } = options;
+  const [resizedHeight, resizedWidth] = pair(options.resized);
+  const output = zeros([1, height, width, 4]);
+  // Whole numbers below 2^53: floor and ceil are exact.
+  const first = (i: number, from: number, to: number) => Math.floor((i * from) / to);
+  const end = (i: number, from: number, to: number) => Math.ceil(((i + 1) * from) / to);
+  for (let y = 0; y < resizedHeight; y++)
+    for (let x = 0; x < resizedWidth; x++)
+      for (let c = 0; c < 3; c++) {
+        let sum = 0;
+        let count = 0;
+        for (let v = first(y, picture.height, resizedHeight); v < end(y, picture.height, resizedHeight); v++)
+          for (let u = first(x, picture.width, resizedWidth); u < end(x, picture.width, resizedWidth); u++) {
+            sum += picture.data[(v * picture.width + u) * 4 + (channelOrder === 'rgb' ? c : 2 - c)]!;
+            count++;
+          }
+        output.data[(y * width + x) * 4 + c] = (sum / count - mean[c]!) / std[c]!;
+      }
+  return output;
+}
