@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import { epochOrder } from '../data/random.js';
+import { epochDraws, type EpochDraws, mixtureLength } from '../data/mixture.js';
 import type { Face, PictureSource, Sample } from '../data/sample.js';
 import { syntheticSource, type SyntheticOptions } from '../data/synthetic.js';
 import { ArgumentError, DisposedError, ImageError } from '../gpu/errors.js';
@@ -18,6 +18,13 @@ export type SourceDescription =
       readonly count: number;
       readonly options?: SyntheticOptions;
     };
+
+/** A source among others. */
+export interface WeightedSource {
+  readonly source: SourceDescription;
+  /** Times that each of its pictures is drawn in an epoch. Default 1. */
+  readonly weight?: number;
+}
 
 /** How pictures are loaded. */
 export interface PictureLoaderOptions {
@@ -39,8 +46,10 @@ export interface PictureLoaderOptions {
 
 /** Pictures of a batch with their labels; pictures may be shared between batches and are only to be read. */
 export interface LoadedBatch {
-  /** Place of each picture in the source. */
+  /** Place of each picture in the source; counted through all of them where there are several. */
   readonly indices: readonly number[];
+  /** A number of each draw in its epoch: a picture that is drawn twice in one has two. */
+  readonly slots: readonly number[];
   readonly pictures: readonly Picture[];
   readonly faces: readonly (readonly Face[])[];
 }
@@ -68,6 +77,10 @@ export function folderSource(directory: string, samples: readonly Sample[]): Pic
     faces: (index) => at(index).faces,
     load: (index) => readImage(join(directory, at(index).name)),
   };
+}
+
+function lengthOf(description: SourceDescription): number {
+  return description.kind === 'folder' ? description.samples.length : description.count;
 }
 
 /** The source that a description is of, for one picture at a time in this thread. */
@@ -181,9 +194,9 @@ function startWorker(): Worker {
 /**
  * Makes batches ready ahead of the device, in worker threads, in the order of each epoch.
  *
- * The order follows from seed and epoch, and batch k of an epoch from its place alone, so that a run resumed at any step
- * gets the same batches. A picture that cannot be read is named once and replaced by one from a batch further on: batches
- * keep their size.
+ * Of several sources each is drawn by its weight, and all are shuffled together (`epochDraws`). The order follows from seed
+ * and epoch, and batch k of an epoch from its place alone, so that a run resumed at any step gets the same batches. A picture
+ * that cannot be read is named once and replaced by one from a batch further on: batches keep their size.
  *
  * ```ts
  * const loader = new PictureLoader({ kind: 'folder', directory, samples }, { seed: 1, batch: 8 });
@@ -192,9 +205,15 @@ function startWorker(): Worker {
  * ```
  */
 export class PictureLoader {
-  readonly #description: SourceDescription;
+  readonly #sources: readonly {
+    readonly description: SourceDescription;
+    readonly first: number;
+    readonly length: number;
+    readonly weight: number;
+  }[];
   readonly #options: PictureLoaderOptions;
   readonly #length: number;
+  readonly #draws: number;
   readonly #pool: DecodePool;
   readonly #prefetch: number;
   readonly #skipLimit: number;
@@ -203,15 +222,23 @@ export class PictureLoader {
   #cacheLeft: number;
   /** Batches under way, by epoch and step. */
   readonly #ahead = new Map<string, Promise<LoadedBatch>>();
-  #order: { readonly epoch: number; readonly indices: Uint32Array } | undefined;
+  #order: { readonly epoch: number; readonly draws: EpochDraws } | undefined;
 
-  /** @throws ArgumentError for a source without pictures or options that are out of range. */
-  constructor(description: SourceDescription, options: PictureLoaderOptions) {
+  /** @throws ArgumentError for a source without pictures, and for weights or options that are out of range. */
+  constructor(sources: SourceDescription | readonly WeightedSource[], options: PictureLoaderOptions) {
     const { batch, workers = Math.min(8, Math.max(1, availableParallelism() - 1)), prefetch = 2 } = options;
-    this.#length = description.kind === 'folder' ? description.samples.length : description.count;
+    let first = 0;
+    this.#sources = ('kind' in sources ? [{ source: sources }] : sources).map(
+      ({ source, weight = 1 }: WeightedSource) => {
+        const length = lengthOf(source);
+        first += length;
+        return { description: source, first: first - length, length, weight };
+      },
+    );
+    this.#length = first;
     const { skipLimit = Math.max(10, Math.floor(this.#length / 100)), cacheBytes = 2 ** 29 } = options;
     for (const [name, value, least] of [
-      ['number of pictures', this.#length, 1],
+      ['number of pictures', Math.min(...this.#sources.map(({ length }) => length), this.#length), 1],
       ['batch', batch, 1],
       ['workers', workers, 0],
       ['prefetch', prefetch, 0],
@@ -226,7 +253,7 @@ export class PictureLoader {
         remedy: least === 1 && name !== 'batch' ? 'Check the labels and the folder.' : `Pass another ${name}.`,
       });
     }
-    this.#description = description;
+    this.#draws = mixtureLength(this.#sources);
     this.#options = options;
     this.#pool = new DecodePool(workers);
     this.#prefetch = prefetch;
@@ -234,19 +261,25 @@ export class PictureLoader {
     this.#cacheLeft = cacheBytes;
   }
 
-  /** Number of pictures of the source. */
+  /** Number of pictures of all sources. */
   get length(): number {
     return this.#length;
   }
 
   /** Batches an epoch: pictures that fill no batch wait for the next epoch's order; fewer than a batch are repeated. */
   get stepsPerEpoch(): number {
-    return Math.max(1, Math.floor(this.#length / this.#options.batch));
+    return Math.max(1, Math.floor(this.#draws / this.#options.batch));
   }
 
   /** Names of the pictures that could not be read so far, with the reason. */
   get skipped(): readonly { readonly name: string; readonly reason: string }[] {
-    return [...this.#unreadable].map(([index, reason]) => ({ name: this.#name(index), reason }));
+    return [...this.#unreadable].map(([index, reason]) => ({ name: this.name(index), reason }));
+  }
+
+  /** What a picture is called, by its place in the sources. */
+  name(index: number): string {
+    const { description, at } = this.#find(index);
+    return description.kind === 'folder' ? description.samples[at]!.name : `scene ${at}`;
   }
 
   /**
@@ -289,56 +322,66 @@ export class PictureLoader {
     await this.close();
   }
 
-  #name(index: number): string {
-    const { kind } = this.#description;
-    return kind === 'folder' ? this.#description.samples[index]!.name : `scene ${index}`;
+  /** The source of a picture, and its place in there. */
+  #find(index: number): { readonly description: SourceDescription; readonly at: number } {
+    const source = this.#sources.findLast(({ first }) => first <= index)!;
+    return { description: source.description, at: index - source.first };
   }
 
   async #load(epoch: number, step: number): Promise<LoadedBatch> {
     if (this.#order?.epoch !== epoch) {
-      this.#order = { epoch, indices: epochOrder(this.#options.seed, epoch, this.#length) };
+      this.#order = { epoch, draws: epochDraws(this.#options.seed, epoch, this.#sources) };
     }
-    const order = this.#order.indices;
+    const { draws } = this.#order;
     const { batch } = this.#options;
     const places = Array.from({ length: batch }, (_, k) => step * batch + k);
-    const loaded = await Promise.all(places.map((place) => this.#readable(order, place)));
+    const loaded = await Promise.all(places.map((place) => this.#readable(draws, place)));
     return {
       indices: loaded.map(({ index }) => index),
+      slots: loaded.map(({ slot }) => slot),
       pictures: loaded.map(({ picture }) => picture),
       faces: loaded.map(({ faces }) => faces),
     };
   }
 
   /** The picture at a place of the order, or the first one that can be read from a batch further on. */
-  async #readable(order: Uint32Array, place: number): Promise<Loaded & { readonly index: number }> {
+  async #readable(
+    { pictures, slots }: EpochDraws,
+    place: number,
+  ): Promise<Loaded & { readonly index: number; readonly slot: number }> {
     for (let tried = 0; ; tried++) {
       const shift = tried === 0 ? 0 : this.#options.batch + tried - 1;
-      const index = order[(place + shift) % this.#length]!;
+      const at = (place + shift) % pictures.length;
+      const [index, slot] = [pictures[at]!, slots[at]!];
       if (!this.#unreadable.has(index)) {
         const loaded = this.#cache.get(index) ?? (await this.#decode(index));
-        if (loaded) return { index, ...loaded };
+        if (loaded) return { index, slot, ...loaded };
       }
-      if (this.#unreadable.size > this.#skipLimit || this.#unreadable.size >= this.#length) throw this.#tooMany();
+      // Of a source that is drawn less than once an epoch, all that this one has may be unreadable.
+      const none = tried > pictures.length;
+      if (this.#unreadable.size > this.#skipLimit || this.#unreadable.size >= this.#length || none) {
+        throw this.#tooMany();
+      }
     }
   }
 
   async #decode(index: number): Promise<Loaded | undefined> {
-    const source = this.#description;
+    const { description: source, at } = this.#find(index);
     const result = await this.#pool.run(
       source.kind === 'folder'
-        ? { kind: 'file', path: join(source.directory, source.samples[index]!.name) }
-        : { kind: 'scene', seed: source.seed, index, options: source.options ?? {} },
+        ? { kind: 'file', path: join(source.directory, source.samples[at]!.name) }
+        : { kind: 'scene', seed: source.seed, index: at, options: source.options ?? {} },
     );
     if (result.kind === 'unreadable') {
       if (!this.#unreadable.has(index)) {
         this.#unreadable.set(index, result.message);
-        this.#options.onSkip?.(this.#name(index), result.message);
+        this.#options.onSkip?.(this.name(index), result.message);
       }
       return undefined;
     }
     const { data, width, height, faces } = result;
     const picture: Picture = { data, width, height };
-    const loaded = { picture, faces: faces ?? (source.kind === 'folder' ? source.samples[index]!.faces : []) };
+    const loaded = { picture, faces: faces ?? (source.kind === 'folder' ? source.samples[at]!.faces : []) };
     if (data.length <= this.#cacheLeft && !this.#cache.has(index)) {
       this.#cacheLeft -= data.length;
       this.#cache.set(index, loaded);

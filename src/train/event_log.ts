@@ -37,11 +37,30 @@ export function damagedLine(text: string): { readonly line: number; readonly tex
   return at < 0 ? undefined : { line: at + 1, text: lines[at]! };
 }
 
-/** The part of a log to go on from after `step` steps: its whole lines up to that step, torn and later ones dropped. */
-export function resumeLog(text: string, step: number): string {
+/** Where a run goes on in what it wrote down before. */
+export interface ResumePoint {
+  /** Steps done. */
+  readonly step: number;
+  /** The evaluation after that step is done again: what was written of it before goes. */
+  readonly unevaluated?: boolean | undefined;
+}
+
+/** Whether an entry stays, told in their order: those up to that step, of which a step is the first and its evaluation follows. */
+function staysBefore({ step, unevaluated = false }: ResumePoint): (of: number) => boolean {
+  let ended = false;
+  return (of) => {
+    const stays = of < step || (of === step && !(unevaluated && ended));
+    ended ||= of === step;
+    return stays;
+  };
+}
+
+/** The part of a log to go on from: its whole lines up to that step, torn and later ones dropped. */
+export function resumeLog(text: string, point: ResumePoint): string {
   // What follows the last end of line was torn, even where it happens to parse.
   const lines = text.split('\n').slice(0, -1);
-  const kept = lines.filter((line) => (parseLine(line)?.step ?? Infinity) <= step);
+  const stays = staysBefore(point);
+  const kept = lines.filter((line) => stays(parseLine(line)?.step ?? Infinity));
   return kept.map((line) => `${line}\n`).join('');
 }
 
@@ -166,10 +185,11 @@ export function logEvent({ step, ...scalars }: LogEntry, wallTime: number): Uint
 }
 
 /**
- * The part of an event file to go on from after `step` steps: its records up to that step. What follows a torn or damaged
- * record is dropped, because nothing tells where the next one would start.
+ * The part of an event file to go on from: its records up to that step. What follows a torn or damaged record is dropped,
+ * because nothing tells where the next one would start.
  */
-export function resumeEvents(file: Uint8Array, step: number): Uint8Array {
+export function resumeEvents(file: Uint8Array, point: ResumePoint): Uint8Array {
+  const stays = staysBefore(point);
   const view = new DataView(file.buffer, file.byteOffset, file.byteLength);
   const kept: Uint8Array[] = [];
   for (let at = 0; at + HEAD + FOOT <= file.length;) {
@@ -178,7 +198,7 @@ export function resumeEvents(file: Uint8Array, step: number): Uint8Array {
     if (end > file.length || view.getUint32(at + 8, true) !== maskedCrc(file.subarray(at, at + 8))) break;
     const data = file.subarray(at + HEAD, end - FOOT);
     if (view.getUint32(end - FOOT, true) !== maskedCrc(data)) break;
-    if (stepOf(data) <= step) kept.push(file.subarray(at, end));
+    if (stays(stepOf(data))) kept.push(file.subarray(at, end));
     at = end;
   }
   const whole = new Uint8Array(kept.reduce((total, { length }) => total + length, 0));

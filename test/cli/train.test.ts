@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
-import { formatJsonLines } from '../../src/data/labels.js';
+import { formatJsonLines, parseJsonLines } from '../../src/data/labels.js';
 import { train, withTrainingRemedy } from '../../src/cli/train.js';
 import { syntheticScene } from '../../src/data/synthetic.js';
 import { parseSchedule } from '../../src/train/schedule.js';
@@ -82,7 +82,10 @@ test('Ctrl-C saves and ends; the curves are drawn before', async () => {
   assert.ok(existsSync(join(workdir, 'last.safetensors')));
 });
 
-/** Options of a training on six drawn pictures in a folder, the last two held out; the damaged ones are no pictures. */
+/** Keeps 3.png and 5.png of six out of training. */
+const HOLDOUT = ['--holdout', '34%'];
+
+/** Options of a training on six drawn pictures in a folder, none held out; the damaged ones are no pictures. */
 function ownPictures(name: string, damaged: readonly number[]): string[] {
   const pictures = join(folder, name);
   mkdirSync(pictures);
@@ -93,18 +96,24 @@ function ownPictures(name: string, damaged: readonly number[]): string[] {
   });
   const labels = join(folder, `${name}.jsonl`);
   writeFileSync(labels, formatJsonLines(samples));
-  return [...command, ...small, '--images', pictures, '--labels', labels, '--holdout', '2', '--epochs', '1'];
+  return [...command, ...small, '--images', pictures, '--labels', labels, '--epochs', '1'];
 }
 
 test("one's own pictures with JSON lines are learnt from; those that cannot be read are named and left out", () => {
-  const own = ownPictures('pictures', [2, 4]);
+  const own = [...ownPictures('pictures', [2, 5]), ...HOLDOUT];
   const first = run([...own, '--workdir', join(folder, 'own')]);
   assert.equal(first.status, 0, first.stderr);
   assert.match(first.stderr, /skipped 2\.png/);
   assert.match(first.stderr, /1 of 4 pictures skipped/);
-  assert.equal(first.stderr.match(/held-out 4\.png is left out/g)?.length, 1);
+  assert.equal(first.stderr.match(/held-out 5\.png is left out/g)?.length, 1);
   assert.match(first.stderr, /1 of 2 held-out pictures left out/);
   assert.match(first.stderr, /average precision [\d.]+ on 1 pictures kept out/);
+  assert.match(first.stderr, /held out: .*fnv1a32.*share 0\.34/);
+  const heldOut = readFileSync(join(folder, 'own', 'held-out', 'pictures.jsonl'), 'utf8');
+  assert.deepEqual(
+    parseJsonLines(heldOut).samples.map(({ name }) => name),
+    ['3.png'],
+  );
   const strict = run([...own, '--workdir', join(folder, 'strict'), '--skip-limit', '0', '--quiet']);
   assert.equal(strict.status, 1);
   assert.doesNotMatch(strict.stderr, /skipped 2/);
@@ -112,21 +121,46 @@ test("one's own pictures with JSON lines are learnt from; those that cannot be r
 });
 
 test('--quiet says what was left out, at the end', () => {
-  const quiet = run([...ownPictures('quiet', [4]), '--workdir', join(folder, 'quiet-run'), '--quiet']);
+  const quiet = run([...ownPictures('quiet', [5]), ...HOLDOUT, '--workdir', join(folder, 'quiet-run'), '--quiet']);
   assert.equal(quiet.status, 0, quiet.stderr);
   assert.match(quiet.stderr, /^2 of 2 steps done.*, 1 of 2 held-out pictures left out as unreadable: .*\n$/m);
-  assert.doesNotMatch(quiet.stderr, /4\.png|^epoch/m);
+  assert.doesNotMatch(quiet.stderr, /5\.png|^epoch/m);
 });
 
 test('held-out pictures of which none can be read are an error before the first step', () => {
   const workdir = join(folder, 'blind');
-  const { status, stderr } = run([...ownPictures('unreadable', [4, 5]), '--workdir', workdir]);
+  const { status, stderr } = run([...ownPictures('unreadable', [3, 5]), ...HOLDOUT, '--workdir', workdir]);
   assert.equal(status, 1);
-  assert.match(stderr, /at least one of 2 held-out pictures.*4\.png/);
+  assert.match(stderr, /at least one of 2 held-out pictures.*3\.png/);
   assert.ok(!existsSync(workdir));
-  const all = run([...ownPictures('held', []), '--workdir', workdir, '--holdout', '6']);
+  const all = run([...ownPictures('held', []), '--workdir', workdir, '--holdout', '95%']);
   assert.equal(all.status, 2);
-  assert.match(all.stderr, /--holdout below the 6 pictures/);
+  assert.match(all.stderr, /pictures of .*held\.jsonl to learn from.*all 6 held out/);
+});
+
+test('several sources, one of them without faces, and scenes are learnt from without a hold-out, bit for bit', async () => {
+  const own = ownPictures('first', []);
+  const [pictures, labels] = [join(folder, 'first'), join(folder, 'bare.jsonl')];
+  writeFileSync(labels, formatJsonLines([0, 1, 2, 3].map((i) => ({ name: `${i}.png`, faces: [] }))));
+  const others = ['--images', pictures, '--labels', `${labels},weight=0.5`, '--synthetic', '9,share=20%'];
+  const options = [...own, ...others, '--epochs', '2', '--save-every', '1'];
+  const [whole, killed] = [join(folder, 'several'), join(folder, 'several-killed')];
+  const first = run([...options, '--workdir', whole, '--workers', '0']);
+  assert.equal(first.status, 0, first.stderr);
+  assert.match(first.stderr, /loss published-negatives/);
+  assert.match(first.stderr, /^bare +4 +0 +0 +0 +0 +0 +2$/m);
+  assert.match(first.stderr, /^scenes +9 +2$/m);
+  const child = spawn(process.execPath, [...options, '--workdir', killed], { cwd: root, stdio: 'ignore' });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  while (!existsSync(join(killed, 'last.safetensors'))) await sleep(5);
+  child.kill('SIGKILL');
+  await ended;
+  const second = run([...options, '--workdir', killed, '--workers', '2']);
+  assert.equal(second.status, 0, second.stderr);
+  // 6 pictures, half of 4 and a fifth of all: 10 draws, 5 steps.
+  assert.equal(logOf(whole).length, 10);
+  assert.deepEqual(logOf(whole), logOf(killed));
+  assert.ok(readFileSync(join(whole, 'last.safetensors')).equals(readFileSync(join(killed, 'last.safetensors'))));
 });
 
 test('a dry run says what a training takes, and writes nothing', () => {
@@ -163,11 +197,11 @@ test('a device that is too small, or lost, is told with the options to change', 
 test('wrong options are named', () => {
   const without = run([...command, '--workdir', join(folder, 'none')]);
   assert.equal(without.status, 2);
-  assert.match(without.stderr, /one of --data DIR, --images DIR with --labels FILE, --synthetic N/);
+  assert.match(without.stderr, /a source or several: --data DIR, --images DIR with --labels FILE, --synthetic N/);
   const schedule = run([...scenes, '--workdir', join(folder, 'none'), '--schedule', 'fast']);
   assert.equal(schedule.status, 2);
   const loss = run([...scenes, '--workdir', join(folder, 'none'), '--loss', 'mine']);
-  assert.match(loss.stderr, /one of report, report-strict, paper, published/);
+  assert.match(loss.stderr, /one of report, report-strict, paper, published, published-negatives/);
   const stretch = run([...scenes, '--workdir', join(folder, 'none'), '--stretch', '2', '--no-augment']);
   assert.equal(stretch.status, 2);
   assert.match(stretch.stderr, /expected --stretch or --no-augment, got both/);

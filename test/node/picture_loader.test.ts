@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { formatJsonLines } from '../../src/data/labels.js';
+import { epochDraws } from '../../src/data/mixture.js';
 import { epochOrder } from '../../src/data/random.js';
 import type { Sample } from '../../src/data/sample.js';
 import { syntheticScene } from '../../src/data/synthetic.js';
@@ -76,6 +77,53 @@ test('drawn scenes come from workers as they are drawn here', async () => {
     assert.deepEqual(batch!.faces[k], faces);
     assert.ok(Buffer.from(batch!.pictures[k]!.data).equals(Buffer.from(picture.data)));
   }
+});
+
+test('several sources are drawn by their weights, each with its own labels', async () => {
+  const samples = await folder(5);
+  const sources = [
+    { source: { kind: 'folder', directory, samples: samples.slice(0, 3) }, weight: 2 },
+    { source: { kind: 'synthetic', seed: 9, count: 4, options: { size: 48 } }, weight: 0.5 },
+    { source: { kind: 'folder', directory, samples: samples.slice(3) } },
+  ] as const;
+  await using loader = new PictureLoader(sources, { seed: 3, batch: 5, workers: 0 });
+  assert.deepEqual(
+    [loader.length, loader.stepsPerEpoch, loader.name(4), loader.name(8)],
+    [9, 2, 'scene 1', 'picture4.png'],
+  );
+  for (const epoch of [0, 1]) {
+    const batches = await collect(loader.batches(epoch));
+    const draws = epochDraws(
+      3,
+      epoch,
+      [3, 4, 2].map((length, i) => ({ length, weight: [2, 0.5, 1][i]! })),
+    );
+    assert.deepEqual(
+      batches.flatMap(({ indices }) => indices),
+      [...draws.pictures],
+    );
+    assert.deepEqual(
+      batches.flatMap(({ slots }) => slots),
+      [...draws.slots],
+    );
+    for (const { indices, faces, pictures } of batches) {
+      for (const [k, index] of indices.entries()) {
+        const scene = index >= 3 && index < 7;
+        const expected = scene
+          ? syntheticScene(9, index - 3, { size: 48 }).faces
+          : samples[index < 3 ? index : index - 4]!.faces;
+        assert.deepEqual(faces[k], expected);
+        assert.equal(pictures[k]!.width, scene ? 48 : 3);
+      }
+    }
+  }
+});
+
+test('a source whose draws of an epoch are all unreadable is an error, not an endless search', async () => {
+  const samples = await folder(4, [0, 1, 2, 3]);
+  const sources = [{ source: { kind: 'folder', directory, samples }, weight: 0.25 }] as const;
+  await using loader = new PictureLoader(sources, { seed: 1, batch: 1, workers: 0, skipLimit: 3 });
+  await assert.rejects(collect(loader.batches(0)), ImageError);
 });
 
 test('fewer pictures than a batch are repeated', async () => {

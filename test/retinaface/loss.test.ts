@@ -11,6 +11,8 @@ import {
   multiboxLoss,
   PUBLISHED_CASCADE_LOSS,
   PUBLISHED_LOSS,
+  PUBLISHED_NEGATIVES_CASCADE_LOSS,
+  PUBLISHED_NEGATIVES_LOSS,
   REPORT_CASCADE_LOSS,
   REPORT_LOSS,
   REPORT_STRICT_CASCADE_LOSS,
@@ -104,6 +106,8 @@ const CASES: readonly (readonly [string, LossOptions, boolean, boolean])[] = [
   ["the original paper's λ and another β", ORIGINAL, false, true],
   ['the published code', PUBLISHED_LOSS, false, true],
   ['the published code, second heads of a cascade', PUBLISHED_CASCADE_LOSS, true, true],
+  ['the published code and pictures without faces', PUBLISHED_NEGATIVES_LOSS, false, true],
+  ['the same, second heads of a cascade', PUBLISHED_NEGATIVES_CASCADE_LOSS, true, true],
 ];
 
 for (const [name, options, own, withLandmarks] of CASES) {
@@ -141,6 +145,7 @@ for (const [name, options, negatives] of [
   ['the report to the letter', REPORT_STRICT_LOSS, 0],
   ['the published code', PUBLISHED_LOSS, 0],
   ['the published code with a minimum', { ...PUBLISHED_LOSS, minimumNegatives: 5 }, 5],
+  ['the published code and pictures without faces', PUBLISHED_NEGATIVES_LOSS, Math.min(70, COUNT)],
 ] as const) {
   test(`a batch without faces teaches ${negatives} negatives an image by ${name}, and no boxes`, async () => {
     using logits = upload(outputsOf(false).logits);
@@ -150,13 +155,33 @@ for (const [name, options, negatives] of [
     const got = await lossAndGradients({ logits, boxes, landmarks: undefined }, anchors, targets, options);
     assert.deepEqual(got.counts, [0, negatives, 0, 0, negatives, 0, 0, negatives, 0]);
     assert.deepEqual(got.parts.slice(1), [0, 0]);
-    assert.equal(got.total, got.parts[0]);
+    assertClose([got.total], array64([], [options.lambda.class * got.parts[0]!]), TOLERANCE, 'total');
     assert.equal(got.total > 0, negatives > 0);
     assert.ok(Number.isFinite(got.total));
     assert.ok(got.gradients[1]!.every((value) => value === 0));
     assert.equal(got.gradients[0]!.filter((value) => value !== 0).length, 3 * 2 * negatives);
   });
 }
+
+test('pictures without faces change nothing where there are none: it is the published loss', async () => {
+  const faces: readonly Face[] = [{ box: [2, 3, 11, 14], landmarks: points(4, 6, 9, 6.5, 6, 9, 4, 11, 9, 11.5) }];
+  const images = [faces, [{ box: [30, 20, 41, 31] }], faces];
+  const outputs = outputsOf(true);
+  using logits = upload(outputs.logits);
+  using boxes = upload(outputs.boxes);
+  using landmarks = upload(outputs.landmarks!);
+  using anchors = Tensor.from(device, ANCHORS, [COUNT, 4]);
+  using targets = faceTargets(images);
+  const published = await lossAndGradients({ logits, boxes, landmarks }, anchors, targets, PUBLISHED_LOSS);
+  const other = await lossAndGradients({ logits, boxes, landmarks }, anchors, targets, PUBLISHED_NEGATIVES_LOSS);
+  for (let i = 0; i < 9; i += 3) assert.equal(published.counts[i + 1], 8 * published.counts[i]!);
+  assert.deepEqual(other.counts, published.counts);
+  assertClose([other.total], array64([], [published.total]), TOLERANCE, 'total');
+  other.gradients.forEach((gradient, i) => {
+    const expected = published.gradients[i]!;
+    assertClose(gradient, array64([expected.length], [...expected]), TOLERANCE, `gradient ${i}`);
+  });
+});
 
 test('the same batch gives the same bits', async () => {
   const outputs = outputsOf(true);

@@ -139,16 +139,16 @@ test('an event file decodes to its version, times, steps and scalars', () => {
 test('an event file goes on after its last whole record of the steps that are kept', () => {
   const parts = [eventFileHead(1), ...[1, 2, 300].map((step) => logEvent(entryOf(step), step))];
   const file = join(...parts);
-  assert.deepEqual(resumeEvents(file, 300), file);
-  assert.deepEqual(resumeEvents(file, 299), join(...parts.slice(0, 3)));
-  assert.deepEqual(resumeEvents(file, 0), parts[0]);
+  assert.deepEqual(resumeEvents(file, { step: 300 }), file);
+  assert.deepEqual(resumeEvents(file, { step: 299 }), join(...parts.slice(0, 3)));
+  assert.deepEqual(resumeEvents(file, { step: 0 }), parts[0]);
   const whole = join(...parts.slice(0, 3));
   for (let cut = whole.length; cut < file.length; cut++) {
-    assert.deepEqual(resumeEvents(file.subarray(0, cut), 300), whole, `cut after ${cut} bytes`);
+    assert.deepEqual(resumeEvents(file.subarray(0, cut), { step: 300 }), whole, `cut after ${cut} bytes`);
   }
   for (let at = whole.length; at < file.length; at++) {
     const damaged = file.map((byte, i) => (i === at ? byte ^ 16 : byte));
-    assert.deepEqual(resumeEvents(damaged, 300), whole, `damaged at ${at}`);
+    assert.deepEqual(resumeEvents(damaged, { step: 300 }), whole, `damaged at ${at}`);
   }
 });
 
@@ -165,7 +165,7 @@ test('a log that was torn anywhere keeps its whole lines', () => {
   const log = lines.join('');
   const kept = lines.slice(0, 2).join('');
   for (let cut = kept.length; cut < log.length; cut++) {
-    assert.equal(resumeLog(log.slice(0, cut), 3), kept, `cut after ${cut} characters`);
+    assert.equal(resumeLog(log.slice(0, cut), { step: 3 }), kept, `cut after ${cut} characters`);
   }
   for (let cut = kept.length; cut < log.length - 2; cut++) {
     assert.deepEqual(
@@ -173,14 +173,26 @@ test('a log that was torn anywhere keeps its whole lines', () => {
       [1, 2],
     );
   }
-  assert.equal(resumeLog(log, 3), log);
+  assert.equal(resumeLog(log, { step: 3 }), log);
+});
+
+test('an evaluation that is done again is told once: what was written of it before goes', () => {
+  const evaluated: LogEntry = { step: 2, epoch: 0, AP: 0.5 };
+  const entries = [entryOf(1), { step: 1, epoch: 0, AP: 0.25 }, entryOf(2), evaluated, entryOf(3)];
+  const again = entries.slice(0, 3);
+  const log = (list: readonly LogEntry[]) => list.map(logLine).join('');
+  assert.equal(resumeLog(log(entries), { step: 2, unevaluated: true }), log(again));
+  assert.equal(resumeLog(log(entries), { step: 2 }), log([...again, evaluated]));
+  const events = (list: readonly LogEntry[]) => join(eventFileHead(1), ...list.map((entry) => logEvent(entry, 1)));
+  assert.deepEqual(resumeEvents(events(entries), { step: 2, unevaluated: true }), events(again));
+  assert.deepEqual(resumeEvents(events(entries), { step: 2 }), events([...again, evaluated]));
 });
 
 test('a log goes on without the lines past the step, and without what is no entry', () => {
   const log = ['{"step":1,"epoch":0,"total":1}', '[]', 'null', '{"step":2}', '{"step":2,"epoch":0,"total":"x"}'];
   const text = [...log, '{"step":5,"epoch":1}', '{"step":4,"epoch":1}', ''].join('\n');
-  assert.equal(resumeLog(text, 4), '{"step":1,"epoch":0,"total":1}\n{"step":4,"epoch":1}\n');
-  assert.equal(resumeLog('', 4), '');
+  assert.equal(resumeLog(text, { step: 4 }), '{"step":1,"epoch":0,"total":1}\n{"step":4,"epoch":1}\n');
+  assert.equal(resumeLog('', { step: 4 }), '');
   assert.deepEqual(
     readLog(text).map(({ step }) => step),
     [1, 5, 4],
