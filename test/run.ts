@@ -1,18 +1,21 @@
 // Runs test files, each in a process of its own, and counts. `npm test -- NAME…` picks files whose path holds a name.
-// Those in slow/ and browser/ run only where a name says so: `npm run test:slow`, `npm run test:browser`.
+// Those in slow/, browser/ and torture/ run only where a name says so: `npm run test:slow`, `npm run test:torture` …
 // A file that runs no test fails the run. The last line is `N passed, N failed`, with `, N skipped` where some were.
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { runFile, TESTS, wordsOf } from './test_file.js';
 
+const MINUTE = 60_000;
 const wanted = process.argv.slice(2);
-const slow = wanted.some((name) => name.startsWith('slow'));
+const slow = wanted.some((name) => /^(slow|torture)/.test(name));
 const files = readdirSync(TESTS, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
   .map((entry) => join(entry.parentPath, entry.name))
   .filter((file) => {
     const path = relative(TESTS, file);
-    return wanted.length === 0 ? !/^(slow|browser)[/\\]/.test(path) : wanted.some((name) => path.includes(name));
+    return wanted.length === 0
+      ? !/^(slow|browser|torture)[/\\]/.test(path)
+      : wanted.some((name) => path.includes(name));
   })
   .sort();
 
@@ -20,7 +23,9 @@ const counts = { passed: 0, failed: files.length === 0 ? 1 : 0, skipped: 0 };
 
 async function run(file: string): Promise<void> {
   const began = performance.now();
-  const { passed, failed, skipped, log } = await runFile(file, { limit: slow ? 1_800_000 : 300_000 });
+  const { passed, failed, skipped, log } = await runFile(file, {
+    limit: slow ? 30 * MINUTE * (process.env['RETINAFACE_TORTURE'] ? 20 : 1) : 5 * MINUTE,
+  });
   counts.passed += passed;
   counts.failed += failed;
   counts.skipped += skipped;

@@ -319,6 +319,8 @@ function parseBoxes(text: string, source: string): BarePicture[] {
     at += 2;
     let count = Number(countText);
     if (count === 0 && /^(0\s+){3,}0$/.test((lines[at] ?? '').trim())) count = 1;
+    // Each face takes a line: a forged number must not claim memory.
+    if (count > lines.length - at) throw fail(lines.length, `${count} faces of ${name}`);
     const boxes = new Float64Array(4 * count);
     for (let i = 0; i < count; i++, at++) {
       const numbers = (lines[at] ?? '').trim().split(/\s+/).map(Number);

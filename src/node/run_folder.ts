@@ -38,9 +38,14 @@ export async function readRunFolder(folder: string): Promise<VariantRun> {
   const { configuration, width, position } = readPosition(readSafetensors(bytes, file(LAST)).metadata, file(LAST));
   const options = parseObject(position.run, file(LAST), 'the options of the run');
   const { batch, accumulate = 1, seed, epochs } = options;
-  for (const [name, value] of Object.entries({ batch, accumulate, seed })) {
-    if (typeof value === 'number') continue;
-    throw problem(file(LAST), `the number '${name}' among the options of the run`, String(value), OLD);
+  for (const [name, value, least] of [
+    ['batch', batch, 1],
+    ['accumulate', accumulate, 1],
+    ['seed', seed, 0],
+  ] as const) {
+    if (Number.isSafeInteger(value) && (value as number) >= least) continue;
+    const expected = `'${name}', a whole number of at least ${least}, among the options of the run`;
+    throw problem(file(LAST), expected, value === undefined ? 'none' : JSON.stringify(value), OLD);
   }
   const evaluation = existsSync(file(EVALUATION))
     ? await readEvaluation(file(EVALUATION), folder, new Map([[LAST, bytes]]))

@@ -59,11 +59,34 @@ export function readPosition(metadata: Readonly<Record<string, string>>, source:
   if (text === undefined) {
     throw problem('weights alone', 'Start a new run from them with `--init`, in another folder.');
   }
+  const changed = (cause?: unknown): WeightsError =>
+    problem(`'${text.slice(0, 60)}'`, 'The file was changed: take another checkpoint of that run.', cause);
+  let position: unknown;
   try {
-    return { configuration, width: Number(width), position: JSON.parse(text) as Position };
+    position = JSON.parse(text);
   } catch (cause) {
-    throw problem(`'${text.slice(0, 60)}'`, 'The file was changed: take another checkpoint of that run.', cause);
+    throw changed(cause);
   }
+  if (!isPosition(position) || !(Number(width) > 0 && Number(width) <= 1)) throw changed();
+  return { configuration, width: Number(width), position };
+}
+
+const isCount = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+
+/** A run must not go on from numbers that cannot be: from no step at all it would end at once, as if all were done. */
+function isPosition(value: unknown): value is Position {
+  if (typeof value !== 'object' || value === null) return false;
+  const { step, epoch, stepInEpoch, best, unevaluated, adapters, run } = value as Partial<
+    Record<keyof Position, unknown>
+  >;
+  const { score, epoch: of } = (best ?? { score: 0, epoch: 0 }) as Partial<Record<'score' | 'epoch', unknown>>;
+  return (
+    [step, epoch, stepInEpoch, of].every(isCount) &&
+    Number.isFinite(score) &&
+    [undefined, true].includes(unevaluated as true | undefined) &&
+    (adapters === undefined || (Array.isArray(adapters) && adapters.every((name) => typeof name === 'string'))) &&
+    typeof run === 'string'
+  );
 }
 
 /**

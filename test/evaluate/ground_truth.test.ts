@@ -209,4 +209,10 @@ testUnless(noSharedData)('text and .mat of the official split are the same boxes
   );
 });
 
+test('a number of faces that the file cannot hold is refused before memory is claimed', async () => {
+  for (const count of ['4294967296', '99999999999999999999', '3']) {
+    await refuses(() => groundTruthFromBoxes(`a/b.jpg\n${count}\n1 2 3 4\n`, 'x.txt'), /faces of a\/b\.jpg.*the end/);
+  }
+});
+
 test.run();
