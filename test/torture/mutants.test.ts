@@ -441,13 +441,13 @@ const KINDS: readonly Kind[] = [
     text: true,
     async read(bytes) {
       const text = new TextDecoder().decode(bytes);
-      const kept = resumeLog(text, 2);
+      const kept = resumeLog(text, { step: 2 });
       assert.equal(damagedLine(kept), undefined, 'a log to go on from is whole');
       assert.ok(
         readLog(kept).every(({ step }) => step <= 2),
         'no later step',
       );
-      assert.equal(resumeLog(kept, 2), kept);
+      assert.equal(resumeLog(kept, { step: 2 }), kept);
       await readFolder('log.jsonl', bytes);
     },
   },
@@ -455,9 +455,9 @@ const KINDS: readonly Kind[] = [
     name: 'events of a run',
     files: [EVENTS],
     read(bytes) {
-      const kept = resumeEvents(bytes, 2);
+      const kept = resumeEvents(bytes, { step: 2 });
       assert.ok(kept.length <= bytes.length);
-      assert.deepEqual(resumeEvents(kept, 2), kept);
+      assert.deepEqual(resumeEvents(kept, { step: 2 }), kept);
     },
   },
   {
