@@ -1,5 +1,6 @@
+import { checkOptions, describe, isPromise } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
-import type { Landmarks, Point } from './face.js';
+import type { Face, Landmarks, Point } from './face.js';
 import { checkPicture, type Picture } from './picture.js';
 
 /** Where the five points lie in an aligned face of 112×112 pixels: the template that face recognition is trained on. */
@@ -14,10 +15,11 @@ const TEMPLATE_SIZE = 112;
 
 /**
  * Cuts a face out, turned and scaled so that its landmarks lie as those of every aligned face: a similarity transform by
- * least squares (Umeyama 1991), bilinear, black outside the picture.
- * @throws ArgumentError when the landmarks are one point or not finite.
+ * least squares (Umeyama 1991), bilinear, black outside the picture. Takes a detected face, or its landmarks.
+ * @throws ArgumentError for a face without landmarks, and when they are one point or not finite.
  */
-export function alignFace(picture: Picture, landmarks: Landmarks, options: { readonly size?: number } = {}): Picture {
+export function alignFace(picture: Picture, face: Landmarks | Face, options: { readonly size?: number } = {}): Picture {
+  checkOptions('alignFace', options, { size: 'number' });
   const { size = TEMPLATE_SIZE } = options;
   if (!Number.isInteger(size) || size < 1 || size > 4096) {
     throw new ArgumentError({
@@ -28,7 +30,7 @@ export function alignFace(picture: Picture, landmarks: Landmarks, options: { rea
     });
   }
   const { data, width, height } = checkPicture(picture, 'alignFace');
-  const { leftEye, rightEye, nose, leftMouth, rightMouth } = landmarks;
+  const { leftEye, rightEye, nose, leftMouth, rightMouth } = landmarksOf(face);
   const target = TEMPLATE.map(({ x, y }) => ({ x: (x * size) / TEMPLATE_SIZE, y: (y * size) / TEMPLATE_SIZE }));
   // From the aligned face back to the picture, since every pixel of the result asks where it comes from.
   const { a, b, x: dx, y: dy } = similarity(target, [leftEye, rightEye, nose, leftMouth, rightMouth]);
@@ -53,6 +55,25 @@ export function alignFace(picture: Picture, landmarks: Landmarks, options: { rea
     }
   }
   return { data: out, width: size, height: size };
+}
+
+function landmarksOf(face: Landmarks | Face): Landmarks {
+  const given: unknown = face;
+  const isObject = typeof given === 'object' && given !== null;
+  const landmarks = (isObject && 'box' in given ? (given as Face).landmarks : given) as Landmarks | undefined;
+  const points = ['leftEye', 'rightEye', 'nose', 'leftMouth', 'rightMouth'] as const;
+  if (typeof landmarks === 'object' && (landmarks as unknown) !== null && points.every((name) => name in landmarks)) {
+    return landmarks;
+  }
+  throw new ArgumentError({
+    operation: 'alignFace',
+    expected: `a face with landmarks, or the landmarks: ${points.join(', ')}`,
+    got: isObject && 'box' in given ? 'a face without landmarks' : describe(given),
+    remedy:
+      isPromise(given) || Array.isArray(given)
+        ? 'Pass one face of what `await model.detect(picture)` answers.'
+        : 'Pass a face of a network with the landmark task, as `detect` answers it.',
+  });
 }
 
 /** The (a, b, x, y) of `p → (a·px − b·py + x, b·px + a·py + y)` that brings `from` closest to `to`. */

@@ -1,3 +1,5 @@
+import { describe, isPromise } from '../gpu/arguments.js';
+import { ArgumentError } from '../gpu/errors.js';
 import type { Face } from './face.js';
 import { checkPicture, type Picture } from './picture.js';
 
@@ -30,8 +32,23 @@ const GLYPHS: Readonly<Record<string, readonly number[]>> = {
   '.': [0, 0, 0, 0, 2],
 };
 
-/** The picture with a box, five dots and the score of every face, as a new picture; the given one stays as it is. */
+/**
+ * The picture with a box, five dots and the score of every face, as a new picture; the given one stays as it is.
+ * @throws ArgumentError for what is no list of faces.
+ */
 export function drawFaces(picture: Picture, faces: readonly Face[]): Picture {
+  const strange = Array.isArray(faces) ? faces.find((face: unknown) => !isFace(face)) : undefined;
+  if (!Array.isArray(faces) || strange !== undefined) {
+    const given: unknown = strange ?? faces;
+    throw new ArgumentError({
+      operation: 'drawFaces',
+      expected: 'a list of faces, as `detect` answers it',
+      got: strange === undefined ? describe(given) : `a list with ${describe(given)} in it`,
+      remedy: isPromise(given)
+        ? 'Await it: `drawFaces(picture, await model.detect(picture))`.'
+        : 'Write `drawFaces(picture, await model.detect(picture))`.',
+    });
+  }
   const { data, width, height } = checkPicture(picture, 'drawFaces');
   const canvas = { data: Uint8Array.from(data), width, height };
   // Strokes grow with the picture, and shrink with faces too small for them.
@@ -47,6 +64,10 @@ export function drawFaces(picture: Picture, faces: readonly Face[]): Picture {
     label(canvas, score.toFixed(2), box.x1, box.y1, edge < 40 ? 1 : Math.max(1, base));
   }
   return canvas;
+}
+
+function isFace(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'box' in value && 'score' in value;
 }
 
 /** Fills a rectangle of the canvas, edges rounded to pixels; what lies outside is left out. */

@@ -1,3 +1,4 @@
+import { describe, isPromise } from '../gpu/arguments.js';
 import { ArgumentError, ImageError } from '../gpu/errors.js';
 
 /** A picture: 8 bits a channel, RGBA, rows from the top, upright. */
@@ -15,49 +16,81 @@ export const MAX_PIXELS = 2 ** 28;
  * decoded, because a header of a few bytes can claim anything.
  */
 export function checkSize(operation: string, width: number, height: number): void {
-  if (Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0 && width * height <= MAX_PIXELS) {
-    return;
-  }
+  const whole = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0;
+  if (whole && width * height <= MAX_PIXELS) return;
   throw new ImageError({
     operation,
-    expected: `1 to ${MAX_PIXELS.toLocaleString('en')} pixels`,
-    got: `${width}×${height}`,
-    remedy: 'Scale the picture down, or cut it into parts.',
+    expected: whole
+      ? `at most ${MAX_PIXELS.toLocaleString('en')} pixels`
+      : 'a width and a height of at least one pixel',
+    got: `${describe(width)}×${describe(height)}`,
+    remedy: whole
+      ? 'Scale the picture down, or cut it into parts.'
+      : 'There is nothing in it: check where the picture comes from (a video or an image that has not loaded is 0×0).',
   });
 }
 
+/** What sharp's `raw().toBuffer({ resolveWithObject: true })` answers. */
+interface RawPicture {
+  readonly data: unknown;
+  readonly info: { readonly width: number; readonly height: number };
+}
+
+function isRaw(value: object): value is RawPicture {
+  return 'info' in value && typeof value.info === 'object' && value.info !== null && 'width' in value.info;
+}
+
 /**
- * A picture in RGBA from what a caller passes: RGBA, RGB or grey, told by the number of bytes a pixel.
+ * A picture in RGBA from what a caller passes: RGBA, RGB or grey, told by the number of bytes a pixel, as
+ * `{ data, width, height }` or as sharp's `{ data, info }`.
  * @throws ArgumentError when it is no picture at all; ImageError when its data is no byte array or has another length.
  */
 export function checkPicture(value: Picture, operation: string): Picture {
   const given: unknown = value;
-  if (typeof given !== 'object' || given === null || !('data' in given)) {
+  const isObject = typeof given === 'object' && given !== null;
+  const size = isObject ? (isRaw(given) ? given.info : given) : {};
+  if (!isObject || !('data' in given) || !('width' in size) || !('height' in size)) {
     throw new ArgumentError({
       operation,
       expected: 'a picture: { data, width, height }',
-      got: given === null ? 'null' : typeof given,
-      remedy: 'Pass what readImage() returned, or the ImageData of a canvas.',
+      got: describe(given),
+      remedy: remedyFor(given),
     });
   }
-  const { data, width, height } = value;
+  const { data } = given;
+  const { width, height } = size as { readonly width: number; readonly height: number };
   checkSize(operation, width, height);
   const pixels = width * height;
-  const channels = data.length / pixels;
   const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray;
+  const channels = isBytes ? data.length / pixels : 0;
   if (!isBytes || ![1, 3, 4].includes(channels)) {
     throw new ImageError({
       operation,
-      expected: `a Uint8Array of ${pixels * 4} (RGBA), ${pixels * 3} (RGB) or ${pixels} (grey) bytes for ${width}×${height}`,
-      got: isBytes ? `${String(data.length)} bytes` : 'another kind of data',
+      expected: `data as a Uint8Array of ${pixels * 4} (RGBA), ${pixels * 3} (RGB) or ${pixels} (grey) bytes for ${width}×${height}`,
+      got: isBytes ? `${data.length} bytes` : describe(data),
       remedy: 'Pass 8-bit pixels, row by row, without padding.',
     });
   }
-  if (channels === 4) return value;
+  if (channels === 4) return { data, width, height };
   const rgba = new Uint8Array(pixels * 4);
   for (let i = 0; i < pixels; i++) {
     for (let c = 0; c < 3; c++) rgba[4 * i + c] = data[channels * i + (channels === 3 ? c : 0)]!;
     rgba[4 * i + 3] = 255;
   }
   return { data: rgba, width, height };
+}
+
+/** What to write in the place of what was passed as a picture. */
+function remedyFor(given: unknown): string {
+  if (isPromise(given)) return 'Await it: `await readImage(…)`.';
+  if (Array.isArray(given)) return 'Pass one picture at a time.';
+  if (
+    given instanceof Uint8Array ||
+    given instanceof ArrayBuffer ||
+    typeof given === 'string' ||
+    given instanceof URL
+  ) {
+    return 'Decode it first: `await readImage(…)` takes a path, an address or the bytes of a file.';
+  }
+  return 'Pass what `await readImage(…)` answers, or the ImageData of a canvas.';
 }

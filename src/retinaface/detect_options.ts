@@ -1,3 +1,4 @@
+import { checkOptions, describe } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import type { Size } from '../image/letterbox.js';
 
@@ -9,13 +10,16 @@ export interface DetectOptions {
   readonly nmsThreshold?: number;
   /** At most so many faces a picture, the best ones. Default 750. */
   readonly maxFaces?: number;
-  /** At most so many candidates enter non-maximum suppression (the report's protocol: 5,000). Default 5,000. */
+  /** At most so many candidates enter non-maximum suppression (the report's protocol: 5,000). Default 5,000; up to 32,768. */
   readonly topK?: number;
   /**
-   * `'original'`: pixel for pixel. A number: scaled to fit a square of that many pixels; a width and a height: to fit
-   * those. By default the picture's own size, scaled down to a long side of 2,150 pixels where it is larger.
+   * `'original'`: pixel for pixel, in tiles where the picture is too large for the device. A number: scaled to fit a square of
+   * that many pixels; a width and a height: to fit those. By default the picture's own size, scaled down to a long side of
+   * 2,150 pixels where it is larger.
    */
   readonly size?: 'original' | number | Size;
+  /** Hears of each picture that has more than `maxFaces` faces, by its place among those that were passed. */
+  readonly onCut?: (index: number) => void;
 }
 
 /** The options of `detect` with their defaults in place. */
@@ -27,33 +31,55 @@ export interface Detection {
   readonly size: DetectOptions['size'];
 }
 
-/** The options of `detect`, checked. @throws ArgumentError for values out of range. */
-export function detectionOf({
-  scoreThreshold = 0.5,
-  nmsThreshold = 0.4,
-  maxFaces = 750,
-  topK = 5000,
-  size,
-}: DetectOptions): Detection {
-  const check = (name: string, value: number, valid: boolean, expected: string): void => {
+/** What `detect` takes where an option is left out. */
+export const DETECT_DEFAULTS = { scoreThreshold: 0.5, nmsThreshold: 0.4, maxFaces: 750, topK: 5000 } as const;
+
+/** Candidates whose removal mask fits the memory of a workgroup. */
+const MOST_CANDIDATES = 32_768;
+
+/** Pixels of a side at which pictures can be searched; the kernel that scales them counts in 32 bits. */
+export const MAX_SIDE = 32_767;
+
+/** The options of `detect`, checked. @throws ArgumentError for an unknown one, and for values of another type or out of range. */
+export function detectionOf(options: DetectOptions): Detection {
+  checkOptions('detect', options, {
+    scoreThreshold: 'number',
+    nmsThreshold: 'number',
+    maxFaces: 'number',
+    topK: 'number',
+    size: 'any',
+    onCut: 'function',
+  });
+  const { scoreThreshold, nmsThreshold, maxFaces, topK, size } = { ...DETECT_DEFAULTS, ...defined(options) };
+  const check = (name: keyof Detection, value: unknown, valid: boolean, expected: string): void => {
     if (valid) return;
     throw new ArgumentError({
       operation: 'detect',
       expected: `${name} to be ${expected}`,
-      got: String(value),
+      got: describe(value),
       remedy: `Pass another ${name}, or leave it out.`,
     });
   };
-  const fraction = (value: number): boolean => value >= 0 && value <= 1;
-  check('scoreThreshold', scoreThreshold, fraction(scoreThreshold), 'between 0 and 1');
-  check('nmsThreshold', nmsThreshold, fraction(nmsThreshold), 'between 0 and 1');
-  check('maxFaces', maxFaces, Number.isInteger(maxFaces) && maxFaces >= 1, 'a whole number of at least 1');
-  check('topK', topK, Number.isInteger(topK) && topK >= 1, 'a whole number of at least 1');
-  if (typeof size === 'number')
-    check('size', size, Number.isInteger(size) && size >= 16, 'a whole number of at least 16');
-  if (typeof size === 'object') {
-    for (const side of [size.width, size.height])
-      check('size', side, Number.isInteger(side) && side >= 1, 'whole numbers of at least 1');
+  const whole = (value: unknown, least: number, most: number): boolean =>
+    typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most;
+  check('scoreThreshold', scoreThreshold, scoreThreshold >= 0 && scoreThreshold <= 1, 'between 0 and 1');
+  check('nmsThreshold', nmsThreshold, nmsThreshold >= 0 && nmsThreshold <= 1, 'between 0 and 1');
+  check('maxFaces', maxFaces, whole(maxFaces, 1, Infinity), 'a whole number of at least 1');
+  const candidates = `a whole number of 1 to ${MOST_CANDIDATES.toLocaleString('en')}`;
+  check('topK', topK, whole(topK, 1, MOST_CANDIDATES), candidates);
+  if (typeof size === 'object' && (size as unknown) !== null) {
+    checkOptions('detect', size, { width: 'number', height: 'number' });
+    const sides = whole(size.width, 1, MAX_SIDE) && whole(size.height, 1, MAX_SIDE);
+    check('size', `${size.width}×${size.height}`, sides, `a width and a height of 1 to ${MAX_SIDE} whole pixels`);
+  } else {
+    const valid = size === undefined || size === 'original' || whole(size, 16, MAX_SIDE);
+    check('size', size, valid, `'original', a whole number of 16 to ${MAX_SIDE}, or { width, height }`);
   }
-  return { scoreThreshold, nmsThreshold, maxFaces, topK, size };
+  // More faces than candidates there never are.
+  return { scoreThreshold, nmsThreshold, maxFaces: Math.min(maxFaces, topK), topK, size };
+}
+
+/** Without what is undefined, which counts as absent. */
+function defined(options: DetectOptions): DetectOptions {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

@@ -1,24 +1,17 @@
-import { AnchorCache } from '../detect/anchor_cache.js';
-import { anchorCount } from '../detect/anchors.js';
-import { selectFaces } from '../detect/select.js';
 import { ArgumentError, DisposedError, WeightsError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
 import { checkPicture, type Picture } from '../image/picture.js';
-import { prepareImages } from '../ops/prepare_images.js';
-import { scope } from '../tensor/scope.js';
-import { Tensor } from '../tensor/tensor.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { recogniseBackbone, recogniseConfiguration, recogniseWidth } from '../weights/recognise.js';
 import type { StateDict } from '../weights/state.js';
 import { BUNDLED_CONFIGURATION, bundledWeights } from './bundled.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from './config.js';
-import { type Detection, detectionOf, type DetectOptions } from './detect_options.js';
-import { readFaces, rowLength } from './face_rows.js';
+import { detectionOf, type DetectOptions } from './detect_options.js';
 import { Network } from './network.js';
 import { readNetworkState, writeNetworkState } from './network_state.js';
-import { type Canvas, placeOnCanvases } from './placing.js';
+import { Searcher } from './searcher.js';
 
 /** What `load` tells while it works. */
 export interface LoadProgress {
@@ -47,9 +40,7 @@ export class RetinaFace implements Disposable {
   readonly gpu: Gpu;
   readonly #wanted: Configuration | undefined;
   #network: Network | undefined;
-  /** Of the network's levels. */
-  #anchors: AnchorCache | undefined;
-  readonly #rehearsed = new Set<string>();
+  #searcher: Searcher | undefined;
   #disposed = false;
 
   /**
@@ -167,24 +158,30 @@ export class RetinaFace implements Disposable {
 
   /**
    * Finds the faces of a picture, or of several, best first. Boxes and landmarks are in pixels of the picture that was
-   * passed; a box may reach past its edge. "Left" is the picture's left.
-   * @throws ImageError or ArgumentError for bad input, LimitError before anything is allocated when a picture is too
-   * large for the device.
+   * passed; a box may reach past its edge. "Left" is the picture's left. Of several pictures, as many as fit the device share
+   * a pass.
+   * @throws ImageError or ArgumentError for bad input, LimitError before anything is allocated for a size at which the device
+   * cannot search, naming one at which it can.
    */
   async detect(picture: Picture, options?: DetectOptions): Promise<Face[]>;
   async detect(pictures: readonly Picture[], options?: DetectOptions): Promise<Face[][]>;
   async detect(input: Picture | readonly Picture[], options: DetectOptions = {}): Promise<Face[] | Face[][]> {
-    const single = !Array.isArray(input);
-    const pictures = (single ? [input as Picture] : (input as readonly Picture[])).map((p) =>
-      checkPicture(p, 'detect'),
-    );
+    const pictures = Array.isArray(input)
+      ? (input as readonly Picture[]).map((picture, i) => checkPicture(picture, `detect, picture ${i} of the array`))
+      : [checkPicture(input as Picture, 'detect')];
     const detection = detectionOf(options);
-    const found: Face[][] = pictures.map(() => []);
-    for (const canvas of placeOnCanvases(pictures, detection.size)) {
-      const results = await this.#detectOn(canvas, detection);
-      for (const [i, faces] of results.entries()) found[canvas.pictures[i]!.index] = faces;
+    if (this.network.training) {
+      throw new ArgumentError({
+        operation: 'detect',
+        expected: 'a network in inference',
+        got: 'one in training, whose batch norms would move',
+        remedy: 'Call `model.network.train(false)` first.',
+      });
     }
-    return single ? found[0]! : found;
+    const found = await this.#searcher!.search(pictures, detection);
+    for (const [index, { cut }] of found.entries()) if (cut) options.onCut?.(index);
+    const faces = found.map((each) => [...each.faces]);
+    return Array.isArray(input) ? faces : faces[0]!;
   }
 
   /** Frees all that the model holds on the device; the device itself stays. */
@@ -193,8 +190,8 @@ export class RetinaFace implements Disposable {
     this.#disposed = true;
     this.#network?.dispose();
     this.#network = undefined;
-    this.#anchors?.dispose();
-    this.#anchors = undefined;
+    this.#searcher?.dispose();
+    this.#searcher = undefined;
   }
 
   [Symbol.dispose](): void {
@@ -215,54 +212,11 @@ export class RetinaFace implements Disposable {
     return new Uint8Array(await response.arrayBuffer());
   }
 
-  /** Faces of the pictures of one canvas, which fit the device together. */
-  async #detectOn({ width, height, pictures }: Canvas, detection: Detection): Promise<Face[][]> {
-    const network = this.network;
-    const { configuration } = network;
-    if (network.training) {
-      throw new ArgumentError({
-        operation: 'detect',
-        expected: 'a network in inference',
-        got: 'one in training, whose batch norms would move',
-        remedy: 'Call `model.network.train(false)` first.',
-      });
-    }
-    const encode = (anchors: Tensor): Tensor<'f32'> =>
-      scope(() => {
-        const x = prepareImages(
-          this.gpu.device,
-          pictures.map(({ picture }) => picture),
-          { width, height, placements: pictures.map(({ placement }) => placement), ...configuration.input },
-        );
-        const inferred = network.infer(x, anchors);
-        return selectFaces(
-          { ...inferred.outputs, anchors: inferred.anchors },
-          { ...detection, plusOne: configuration.plusOne, variances: configuration.variances },
-        );
-      });
-    const rehearsal = `${pictures.length}×${width}×${height} ${detection.topK} ${detection.maxFaces}`;
-    if (!this.#rehearsed.has(rehearsal)) {
-      // Finds out what does not fit before anything is allocated.
-      this.gpu.rehearse(() => {
-        encode(Tensor.empty(this.gpu, [anchorCount(configuration.levels, width, height), 4])).dispose();
-      });
-      this.#rehearsed.add(rehearsal);
-    }
-    using selected = encode(this.#anchors!.of(width, height));
-    const numbers = await selected.read();
-    const row = rowLength(detection.maxFaces);
-    const { landmarks } = configuration;
-    return pictures.map(({ placement: { scale } }, n) =>
-      readFaces(numbers.subarray(n * row, (n + 1) * row), { scale, landmarks }),
-    );
-  }
-
   #use(network: Network): void {
     this.#network?.dispose();
     this.#network = network;
-    this.#rehearsed.clear();
-    this.#anchors?.dispose();
-    this.#anchors = new AnchorCache(this.gpu, network.configuration.levels);
+    this.#searcher?.dispose();
+    this.#searcher = new Searcher(this.gpu, network);
   }
 
   #assertLive(): void {

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { evaluateModel } from '../../src/evaluate/evaluate_model.js';
 import { groundTruthFromSamples } from '../../src/evaluate/ground_truth.js';
-import { iouOf } from '../../src/evaluate/passes.js';
+import { iouOf } from '../../src/image/face.js';
 import { parseJsonLines, readImage, RetinaFace } from '../../src/node/index.js';
 import { folderSource } from '../../src/node/picture_loader.js';
 import { bundledWeights } from '../../src/retinaface/bundled.js';

@@ -1,0 +1,206 @@
+import { AnchorCache } from '../detect/anchor_cache.js';
+import { anchorCount } from '../detect/anchors.js';
+import { selectFaces } from '../detect/select.js';
+import { LimitError } from '../gpu/errors.js';
+import type { Gpu } from '../gpu/gpu.js';
+import type { Face } from '../image/face.js';
+import type { Size } from '../image/letterbox.js';
+import type { Picture } from '../image/picture.js';
+import { prepareImages } from '../ops/prepare_images.js';
+import { scope } from '../tensor/scope.js';
+import { Tensor } from '../tensor/tensor.js';
+import type { Detection } from './detect_options.js';
+import { readFaces, rowLength } from './face_rows.js';
+import type { Network } from './network.js';
+import { type PlacedPicture, placeOnCanvases } from './placing.js';
+import { cutTile, mergeTiles, TILE_OVERLAP, tilesOf } from './tiles.js';
+
+/** Faces of a picture, best first. */
+export interface Found {
+  readonly faces: readonly Face[];
+  /** There were more than `maxFaces`. */
+  readonly cut: boolean;
+}
+
+const PASS_BYTES = 2 ** 30;
+
+/** Edges of tiles, the largest that fits is taken; multiples of 64 above the overlap. */
+const TILE_SIDES = [4096, 3072, 2560, 2048, 1536, 1280] as const;
+
+/** Sizes that were tried are remembered up to so many. */
+const REHEARSALS = 1024;
+
+/** Searches pictures with one network: in passes that fit the device, each one submission and one read. */
+export class Searcher implements Disposable {
+  readonly #gpu: Gpu;
+  readonly #network: Network;
+  readonly #anchors: AnchorCache;
+  readonly #passBytes: number;
+  /** What a pass takes, by its size; why it does not fit where it does not. */
+  readonly #rehearsed = new Map<string, number | LimitError>();
+
+  /** `passBytes`: tensors of a pass over several pictures, or over a tile, take no more, whatever the device allows. */
+  constructor(gpu: Gpu, network: Network, passBytes = PASS_BYTES) {
+    this.#gpu = gpu;
+    this.#network = network;
+    this.#passBytes = passBytes;
+    this.#anchors = new AnchorCache(gpu, network.configuration.levels);
+  }
+
+  /**
+   * Faces of each picture. Pictures that fill the same canvas share passes, as many as fit the device; each is found exactly
+   * as it would be alone. One that is searched at its own size and does not fit is searched in tiles.
+   * @throws LimitError before anything is allocated for a size that does not fit, naming one that does.
+   */
+  async search(pictures: readonly Picture[], detection: Detection): Promise<Found[]> {
+    const found = new Array<Found>(pictures.length);
+    const passes: (() => Promise<void>)[] = [];
+    for (const canvas of placeOnCanvases(pictures, detection.size)) {
+      const most = this.#picturesAPass(canvas, canvas.pictures.length, detection);
+      if (most === 0 && detection.size !== 'original') throw this.#tooLarge(canvas, detection);
+      for (let at = 0; at < canvas.pictures.length; at += Math.max(1, most)) {
+        const group = canvas.pictures.slice(at, at + Math.max(1, most));
+        passes.push(async () => {
+          const results =
+            most > 0
+              ? await this.#pass(canvas, group, detection)
+              : [
+                  await this.searchInTiles(
+                    group[0]!.picture,
+                    this.#tileSide(canvas, detection),
+                    TILE_OVERLAP,
+                    detection,
+                  ),
+                ];
+          for (const [i, { index }] of group.entries()) found[index] = results[i]!;
+        });
+      }
+    }
+    for (const pass of passes) await pass();
+    return found;
+  }
+
+  /** Searches a picture pixel for pixel, a tile of at most `side` pixels after the other. */
+  async searchInTiles(picture: Picture, side: number, overlap: number, detection: Detection): Promise<Found> {
+    const found = [];
+    let cut = false;
+    for (const tile of tilesOf(picture, side, overlap)) {
+      const placement = { scale: 1, width: tile.width, height: tile.height };
+      const [result] = await this.#pass(tile, [{ picture: cutTile(picture, tile), placement, index: 0 }], detection);
+      found.push({ tile, faces: result!.faces });
+      cut ||= result!.cut;
+    }
+    const faces = mergeTiles(found, detection.nmsThreshold);
+    return { faces: faces.slice(0, detection.maxFaces), cut: cut || faces.length > detection.maxFaces };
+  }
+
+  dispose(): void {
+    this.#anchors.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** One submission, one read. */
+  async #pass(canvas: Size, pictures: readonly PlacedPicture[], detection: Detection): Promise<Found[]> {
+    const { configuration } = this.#network;
+    using selected = this.#encode(canvas, pictures, detection, this.#anchors.of(canvas.width, canvas.height));
+    const numbers = await selected.read();
+    const row = rowLength(detection.maxFaces + 1);
+    return pictures.map(({ placement: { scale } }, n) => {
+      const faces = readFaces(numbers.subarray(n * row, (n + 1) * row), {
+        scale,
+        landmarks: configuration.landmarks,
+      });
+      return { faces: faces.slice(0, detection.maxFaces), cut: faces.length > detection.maxFaces };
+    });
+  }
+
+  /** Rows of the faces of each picture, one more than are wanted, to know whether there are more. */
+  #encode(
+    { width, height }: Size,
+    pictures: readonly PlacedPicture[],
+    { scoreThreshold, nmsThreshold, topK, maxFaces }: Detection,
+    anchors: Tensor,
+  ): Tensor<'f32'> {
+    const { plusOne, variances, input } = this.#network.configuration;
+    return scope(() => {
+      const x = prepareImages(
+        this.#gpu,
+        pictures.map(({ picture }) => picture),
+        { width, height, placements: pictures.map(({ placement }) => placement), ...input },
+      );
+      const inferred = this.#network.infer(x, anchors);
+      return selectFaces(
+        { ...inferred.outputs, anchors: inferred.anchors },
+        { scoreThreshold, nmsThreshold, topK, maxFaces: maxFaces + 1, plusOne, variances },
+      );
+    });
+  }
+
+  /** How many of `count` pictures of a canvas fit one pass; 0 where not even one does. */
+  #picturesAPass(canvas: Size, count: number, detection: Detection): number {
+    let most = count;
+    for (; most > 1; most = Math.ceil(most / 2)) {
+      const bytes = this.#bytesOf(canvas, most, detection);
+      if (typeof bytes === 'number' && bytes <= this.#passBytes) return most;
+    }
+    return typeof this.#bytesOf(canvas, 1, detection) === 'number' ? 1 : 0;
+  }
+
+  /** Bytes of tensors that a pass takes; the LimitError that it would end in where it does not fit. */
+  #bytesOf({ width, height }: Size, count: number, detection: Detection): number | LimitError {
+    const key = `${count}×${width}×${height} ${detection.topK} ${detection.maxFaces}`;
+    const known = this.#rehearsed.get(key);
+    if (known !== undefined) return known;
+    const picture = { data: new Uint8Array(4), width: 1, height: 1 };
+    const placed = { picture, placement: { scale: 1, width: 1, height: 1 }, index: 0 };
+    let bytes: number | LimitError;
+    try {
+      const { levels } = this.#network.configuration;
+      bytes = this.#gpu.rehearse(() => {
+        const anchors = Tensor.empty(this.#gpu, [anchorCount(levels, width, height), 4]);
+        this.#encode({ width, height }, new Array<PlacedPicture>(count).fill(placed), detection, anchors).dispose();
+        anchors.dispose();
+      }).peakBytes;
+    } catch (error) {
+      if (!(error instanceof LimitError)) throw error;
+      bytes = error;
+    }
+    if (this.#rehearsed.size >= REHEARSALS) this.#rehearsed.clear();
+    this.#rehearsed.set(key, bytes);
+    return bytes;
+  }
+
+  #tileSide(canvas: Size, detection: Detection): number {
+    for (const side of TILE_SIDES) {
+      const bytes = this.#bytesOf({ width: side, height: side }, 1, detection);
+      if (typeof bytes === 'number' && bytes <= this.#passBytes) return side;
+    }
+    throw this.#tooLarge(canvas, detection);
+  }
+
+  #tooLarge(canvas: Size, detection: Detection): LimitError {
+    const cause = this.#bytesOf(canvas, 1, detection) as LimitError;
+    const { width, height } = canvas;
+    // The largest square that fits, in steps of the largest stride.
+    let fits = 0;
+    let above = Math.ceil(Math.max(width, height) / 64);
+    while (above - fits > 1) {
+      const side = 64 * Math.floor((fits + above) / 2);
+      if (typeof this.#bytesOf({ width: side, height: side }, 1, detection) === 'number') fits = side / 64;
+      else above = side / 64;
+    }
+    if (fits === 0) return cause;
+    return new LimitError({
+      operation: 'detect',
+      expected: 'a search that fits this device',
+      got: `one at ${width}×${height} (${cause.operation}: ${cause.got}, ${cause.expected})`,
+      remedy:
+        `Search at size: ${64 * fits} (--size ${64 * fits}) or less` +
+        `${detection.size === 'original' ? '.' : ", or pixel for pixel in tiles: size: 'original' (--size original)."}`,
+      cause,
+    });
+  }
+}
