@@ -37,18 +37,7 @@ const GLYPHS: Readonly<Record<string, readonly number[]>> = {
  * @throws ArgumentError for what is no list of faces.
  */
 export function drawFaces(picture: Picture, faces: readonly Face[]): Picture {
-  const strange = Array.isArray(faces) ? faces.find((face: unknown) => !isFace(face)) : undefined;
-  if (!Array.isArray(faces) || strange !== undefined) {
-    const given: unknown = strange ?? faces;
-    throw new ArgumentError({
-      operation: 'drawFaces',
-      expected: 'a list of faces, as `detect` answers it',
-      got: strange === undefined ? describe(given) : `a list with ${describe(given)} in it`,
-      remedy: isPromise(given)
-        ? 'Await it: `drawFaces(picture, await model.detect(picture))`.'
-        : 'Write `drawFaces(picture, await model.detect(picture))`.',
-    });
-  }
+  checkFaces(faces);
   const { data, width, height } = checkPicture(picture, 'drawFaces');
   const canvas = { data: Uint8Array.from(data), width, height };
   // Strokes grow with the picture, and shrink with faces too small for them.
@@ -64,6 +53,18 @@ export function drawFaces(picture: Picture, faces: readonly Face[]): Picture {
     label(canvas, score.toFixed(2), box.x1, box.y1, edge < 40 ? 1 : Math.max(1, base));
   }
   return canvas;
+}
+
+function checkFaces(given: unknown): void {
+  const isList = Array.isArray(given);
+  const strange = isList ? (given as readonly unknown[]).findIndex((face) => !isFace(face)) : 0;
+  if (isList && strange < 0) return;
+  throw new ArgumentError({
+    operation: 'drawFaces',
+    expected: 'a list of faces, as `detect` answers it',
+    got: isList ? `a list with ${describe((given as readonly unknown[])[strange])} in it` : describe(given),
+    remedy: `${isPromise(given) ? 'Await it' : 'Write'}: \`drawFaces(picture, await model.detect(picture))\`.`,
+  });
 }
 
 function isFace(value: unknown): boolean {

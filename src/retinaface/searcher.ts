@@ -199,7 +199,7 @@ export class Searcher implements Disposable {
       got: `one at ${width}×${height} (${cause.operation}: ${cause.got}, ${cause.expected})`,
       remedy:
         `Search at size: ${64 * fits} (--size ${64 * fits}) or less` +
-        `${detection.size === 'original' ? '.' : ", or pixel for pixel in tiles: size: 'original' (--size original)."}`,
+        (detection.size === 'original' ? '.' : ", or pixel for pixel in tiles: size: 'original' (--size original)."),
       cause,
     });
   }
