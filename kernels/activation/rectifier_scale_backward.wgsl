@@ -6,6 +6,7 @@
 // vec4s. One invocation: one channel (vec4). Grid: channels fastest, 64 a workgroup, folded.
 
 import package::shared::grid::flat_index;
+import package::shared::rectifier::{rectify_gradient, rectify_gradient4};
 
 @if(vectors) alias Lane = vec4f;
 @if(!vectors) alias Lane = f32;
@@ -26,6 +27,17 @@ struct Params {
 
 const SIZE = 64u;
 
+// The gradient before the rectifier, `output` having the sign of what came out of it.
+@if(activation && vectors)
+fn through(gradient: Lane, output: Lane) -> Lane {
+  return rectify_gradient4(gradient, output, params.slope);
+}
+
+@if(activation && !vectors)
+fn through(gradient: Lane, output: Lane) -> Lane {
+  return rectify_gradient(gradient, output, params.slope);
+}
+
 @compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -39,8 +51,7 @@ fn main(
   let c = i % params.channels;
   var gradient = grad_y[i];
   @if(activation) {
-    let positive = y[i / params.channels * params.y_pitch + params.y_offset + c] > Lane();
-    gradient = select(params.slope * gradient, gradient, positive);
+    gradient = through(gradient, y[i / params.channels * params.y_pitch + params.y_offset + c]);
   }
   @if(scaled) {
     gradient *= scale[c];

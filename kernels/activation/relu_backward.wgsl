@@ -5,6 +5,7 @@
 // y, grad_y, grad_x: one shape, contiguous, read as vec4. One invocation: 4 elements. Grid: ceil(count / 4 / 64), folded.
 
 import package::shared::grid::flat_index;
+import package::shared::rectifier::rectify_gradient4;
 
 struct Params {
   count4: u32,
@@ -29,5 +30,5 @@ fn main(
     return;
   }
   let gradient = grad_y[i];
-  grad_x[i] = select(params.slope * gradient, gradient, y[i] > vec4f());
+  grad_x[i] = rectify_gradient4(gradient, y[i], params.slope);
 }

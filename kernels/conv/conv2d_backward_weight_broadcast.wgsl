@@ -42,6 +42,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read> grad_y: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> grad_weight: array<vec4f>;
 
+// Pixels whose gradients are held at a time: each sum then takes as many products in a row.
+const STEP = 2;
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -80,15 +83,20 @@ fn main(
     for (var k = 0u; k < ROWS; k++) {
       own[k] = select(vec4f(), x[base + min(rows + k, params.cin4 - 1u)], inside);
     }
-    for (var i = 0u; i < LANES; i++) {
-      let gradient = grad_y[at_gradient];
-      at_gradient += select(0u, params.cout4, p + i + 1u < end);
+    for (var step = 0u; step < LANES; step += STEP) {
+      var gradient = array<vec4f, STEP>();
+      for (var i = 0u; i < STEP; i++) {
+        gradient[i] = grad_y[at_gradient];
+        at_gradient += select(0u, params.cout4, p + step + i + 1u < end);
+      }
       for (var k = 0u; k < ROWS; k++) {
-        let v = subgroupShuffle(own[k], i);
-        sum[4u * k] += v.x * gradient;
-        sum[4u * k + 1u] += v.y * gradient;
-        sum[4u * k + 2u] += v.z * gradient;
-        sum[4u * k + 3u] += v.w * gradient;
+        for (var i = 0u; i < STEP; i++) {
+          let v = subgroupShuffle(own[k], step + i);
+          sum[4u * k] += v.x * gradient[i];
+          sum[4u * k + 1u] += v.y * gradient[i];
+          sum[4u * k + 2u] += v.z * gradient[i];
+          sum[4u * k + 3u] += v.w * gradient[i];
+        }
       }
     }
     walk = advance(walk, LANES, out_size);

@@ -112,12 +112,13 @@ fn main(
         for (var r = 0u; r < ROWS; r++) {
           v[r] = select(vec4f(), x[base[r] + c], inside[r]);
         }
-        for (var k = 0u; k < 4u; k++) {
-          for (var q = 0u; q < COLS; q++) {
-            let w = subgroupShuffle(share[(k * COLS + q) / LANES], (k * COLS + q) % LANES);
-            for (var r = 0u; r < ROWS; r++) {
-              sum[r * COLS + q] += v[r][k] * w;
-            }
+        for (var q = 0u; q < COLS; q++) {
+          let w0 = subgroupShuffle(share[q / LANES], q % LANES);
+          let w1 = subgroupShuffle(share[(COLS + q) / LANES], (COLS + q) % LANES);
+          let w2 = subgroupShuffle(share[(2 * COLS + q) / LANES], (2 * COLS + q) % LANES);
+          let w3 = subgroupShuffle(share[(3 * COLS + q) / LANES], (3 * COLS + q) % LANES);
+          for (var r = 0u; r < ROWS; r++) {
+            sum[r * COLS + q] += v[r].x * w0 + v[r].y * w1 + v[r].z * w2 + v[r].w * w3;
           }
         }
         at_weight += 4u * COLS;

@@ -18,6 +18,8 @@ struct Params {
 
 const SIZE = 256u;
 var<workgroup> removed: array<atomic<u32>, 1024>;
+// A word of it that all invocations read: not every compiler takes an atomic for a uniform load.
+var<workgroup> word: u32;
 
 fn box(at: u32) -> vec4f {
   return vec4f(faces[at + 1u], faces[at + 2u], faces[at + 3u], faces[at + 4u]);
@@ -30,7 +32,10 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let target_row = row * (1u + params.max_faces * 15u);
   var kept = 0u;
   for (var i = 0u; i < count; i++) {
-    let gone = workgroupUniformLoad(&removed[i / 32u]);
+    if (local == 0u) {
+      word = atomicLoad(&removed[i / 32u]);
+    }
+    let gone = workgroupUniformLoad(&word);
     if (((gone >> (i % 32u)) & 1u) == 1u) {
       continue;
     }

@@ -1,13 +1,14 @@
-// Gradients of batch norm's scale and shift, from the sums of the chunks, added in order; and what the gradient of its
+// Gradients of batch norm's scale and shift, from the sums of the chunks; and what the gradient of its
 // input needs of each channel.
 //
 //   grad_gamma = Σ g·x̂,  grad_beta = Σ g
 //   coefficients = gamma·inverse · [1, share·inverse·grad_gamma, share·grad_beta], then the mean
 //
 // share = 1 / rows where the statistics came from the batch, 0 where they were given: then grad_x is gamma·inverse·g.
-// sum, product [chunks, c]; coefficients [4, c]; the others [c]. One invocation: one channel. Grid: ceil(c / 64).
-// Deterministic.
+// sum, product [chunks, c]; coefficients [4, c]; the others [c]. One workgroup: 64 / SHARES channels. SHARES invocations add
+// every SHARES-th chunk of a channel in order, then each other by a tree. Grid: ceil(c·SHARES / 64). Deterministic.
 
+import constants::SHARES;
 import package::shared::grid::flat_index;
 
 struct Params {
@@ -27,6 +28,9 @@ struct Params {
 @group(0) @binding(8) var<storage, read_write> coefficients: array<f32>;
 
 const SIZE = 64u;
+const CHANNELS = SIZE / SHARES;
+
+var<workgroup> shared_sums: array<vec2f, SIZE>;
 
 @compute @workgroup_size(SIZE)
 fn main(
@@ -34,16 +38,28 @@ fn main(
   @builtin(num_workgroups) workgroups: vec3u,
   @builtin(local_invocation_index) local: u32,
 ) {
-  let i = flat_index(workgroup, workgroups, local, SIZE);
-  if (i >= params.channels) {
+  let i = flat_index(workgroup, workgroups, local % CHANNELS, CHANNELS);
+  let channel = min(i, params.channels - 1u);
+  var sums = vec2f();
+  for (var chunk = local / CHANNELS; chunk < params.chunks; chunk += SHARES) {
+    let at = chunk * params.channels + channel;
+    sums += vec2f(sum[at], product[at]);
+  }
+  if (SHARES > 1) {
+    shared_sums[local] = sums;
+    for (var half = SIZE / 2u; half >= CHANNELS; half /= 2u) {
+      workgroupBarrier();
+      if (local < half) {
+        shared_sums[local] += shared_sums[local + half];
+      }
+    }
+    sums = shared_sums[local];
+  }
+  if (local >= CHANNELS || i >= params.channels) {
     return;
   }
-  var total = 0.0;
-  var weighted = 0.0;
-  for (var chunk = 0u; chunk < params.chunks; chunk++) {
-    total += sum[chunk * params.channels + i];
-    weighted += product[chunk * params.channels + i];
-  }
+  let total = sums.x;
+  let weighted = sums.y;
   grad_gamma[i] = weighted;
   grad_beta[i] = total;
   let scale = gamma[i] * inverse[i];

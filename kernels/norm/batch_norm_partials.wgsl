@@ -3,7 +3,9 @@
 //   mean[chunk, c] = Σ x[r, c] / n,   m2[chunk, c] = Σ (x[r, c] − mean)²     over the n rows of the chunk
 //
 // x [rows, c], mean, m2 [chunks, c]. @if(vectors): channels counts vec4s. One invocation: one chunk's channel (vec4 of
-// channels); two passes, so that a mean far from zero costs no digits. Grid: ceil(chunks·c / 64), folded. Deterministic.
+// channels), read once: GROUP rows at a time, whose own mean and squares, in two passes over registers, join those before
+// them as in batch_norm_statistics, so that a mean far from zero costs no digits. Grid: ceil(chunks·c / 64), folded.
+// Deterministic.
 
 import package::shared::grid::flat_index;
 
@@ -23,6 +25,7 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> m2: array<Lane>;
 
 const SIZE = 64u;
+const GROUP = 8;
 
 @compute @workgroup_size(SIZE)
 fn main(
@@ -37,15 +40,27 @@ fn main(
   let channel = i % params.channels;
   let first = i / params.channels * params.chunk;
   let end = min(first + params.chunk, params.rows);
-  var total = Lane();
-  for (var row = first; row < end; row++) {
-    total += x[row * params.channels + channel];
-  }
-  let centre = total / f32(end - first);
+  var centre = Lane();
   var squares = Lane();
-  for (var row = first; row < end; row++) {
-    let deviation = x[row * params.channels + channel] - centre;
-    squares += deviation * deviation;
+  for (var row = first; row < end; row += GROUP) {
+    var own = array<Lane, GROUP>();
+    var total = Lane();
+    for (var r = 0u; r < GROUP; r++) {
+      own[r] = x[min(row + r, end - 1u) * params.channels + channel];
+      total += select(Lane(), own[r], row + r < end);
+    }
+    let count = f32(min(u32(GROUP), end - row));
+    let group_mean = total / count;
+    var group_squares = Lane();
+    for (var r = 0u; r < GROUP; r++) {
+      let deviation = select(Lane(), own[r] - group_mean, row + r < end);
+      group_squares += deviation * deviation;
+    }
+    let before = f32(row - first);
+    let share = count / (before + count);
+    let delta = group_mean - centre;
+    centre += delta * share;
+    squares += group_squares + delta * delta * (before * share);
   }
   mean[i] = centre;
   m2[i] = squares;

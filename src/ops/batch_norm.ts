@@ -32,9 +32,11 @@ export interface BatchNormOptions extends BatchNormParameters {
 
 const EPSILON = 1e-5;
 
-/** Chunks that the rows are split into at most: enough to fill a GPU, few enough to be combined one after another. */
-const MAX_CHUNKS = 256;
+/** Rows that a chunk has at least. */
 const MIN_CHUNK = 32;
+/** Invocations over all chunks and lanes that keep a device busy: a few dozen times its lanes. */
+const CHUNKS_CPU = 512;
+const CHUNKS_GPU = 131072;
 
 /**
  * Rows of one invocation where each element is normalised on its own: what a channel needs is read once for all of them. On
@@ -46,9 +48,16 @@ function rowsEach(gpu: Gpu): number {
 
 type Inputs = Record<'x' | 'gamma' | 'beta' | 'runningMean' | 'runningVar', Tensor>;
 
-function chunksOf(rows: number): { readonly chunk: number; readonly chunks: number } {
-  const chunk = Math.max(MIN_CHUNK, Math.ceil(rows / MAX_CHUNKS));
+function chunksOf(gpu: Gpu, rows: number, lanes: number): { readonly chunk: number; readonly chunks: number } {
+  const wanted = gpu.isFallback ? CHUNKS_CPU : CHUNKS_GPU;
+  const chunk = Math.max(MIN_CHUNK, Math.ceil((rows * lanes) / wanted));
   return { chunk, chunks: Math.ceil(rows / chunk) };
+}
+
+/** How the chunks of a channel are joined: by one invocation on a CPU, whose barriers are dear, else by a tree of them. */
+function joining(gpu: Gpu, channels: number) {
+  const SHARES = gpu.isFallback ? 1 : 64;
+  return { constants: { SHARES }, grid: flatGrid(channels * SHARES, 64) };
 }
 
 /** Mean and 1 / standard deviation [c] of the batch; moves the running statistics. */
@@ -56,8 +65,8 @@ function batchStatistics(x: Tensor, inputs: Inputs, eps: number, momentum: numbe
   const { gpu } = x;
   const channels = inputs.gamma.size;
   const rows = x.size / channels;
-  const { chunk, chunks } = chunksOf(rows);
   const { vectors, lanes } = channelLanes(channels);
+  const { chunk, chunks } = chunksOf(gpu, rows, lanes);
   const [partialMean, partialM2] = ['mean', 'squares'].map((label) =>
     Tensor.empty(gpu, [chunks, channels], { label: `${label} of chunks` }),
   ) as [Tensor, Tensor];
@@ -79,7 +88,7 @@ function batchStatistics(x: Tensor, inputs: Inputs, eps: number, momentum: numbe
       running_mean: inputs.runningMean.buffer,
       running_var: inputs.runningVar.buffer,
     },
-    grid: flatGrid(channels, 64),
+    ...joining(gpu, channels),
   });
   return { mean, inverse };
 }
@@ -127,17 +136,20 @@ const normalising = defineOp<Inputs & { residual: Tensor | undefined }, NormStat
       constants: { ROWS },
       grid: flatGrid(Math.ceil(rows / ROWS) * lanes, 64),
     });
-    return { output: y, saved: { x, mean, inverse, gamma, y: slope === undefined ? undefined : y } };
+    return { output: y, saved: { x, mean, inverse, gamma, beta, y: slope !== undefined && residual ? y : undefined } };
   },
   backward(gradient, { saved, options: { training, slope }, needs }) {
     const [x, mean, inverse, gamma] = [saved['x']!, saved['mean']!, saved['inverse']!, saved['gamma']!];
     const { gpu } = x;
     const channels = gamma.size;
     const rows = x.size / channels;
-    const { chunk, chunks } = chunksOf(rows);
     const { vectors, lanes } = channelLanes(channels);
-    const rectified = { ...(slope !== undefined && { y: saved['y']!.buffer }) };
+    const { chunk, chunks } = chunksOf(gpu, rows, lanes);
     const activation = slope !== undefined;
+    // What nothing was added to is computed again: that takes less than a third input of the passes over all elements.
+    const y = saved['y'];
+    const rectifier = { activation, computed: activation && !y };
+    const beta = saved['beta']!.buffer;
     // With given statistics the input's gradient needs no sums.
     const summed = training || needs.gamma === true || needs.beta === true ? chunks : 0;
     const [sum, product] = ['sums', 'products'].map((label) =>
@@ -151,11 +163,12 @@ const normalising = defineOp<Inputs & { residual: Tensor | undefined }, NormStat
           grad_y: gradient.buffer,
           mean: mean.buffer,
           inverse: inverse.buffer,
-          ...rectified,
+          ...(y && { y: y.buffer }),
+          ...(rectifier.computed && { gamma: gamma.buffer, beta }),
           sum: sum.buffer,
           product: product.buffer,
         },
-        conditions: { vectors, activation },
+        conditions: { vectors, ...rectifier },
         grid: flatGrid(chunks * lanes, 64),
       });
     }
@@ -174,14 +187,14 @@ const normalising = defineOp<Inputs & { residual: Tensor | undefined }, NormStat
         grad_beta: gradBeta.buffer,
         coefficients: coefficients.buffer,
       },
-      grid: flatGrid(channels, 64),
+      ...joining(gpu, channels),
     });
     const affine = { gamma: needs.gamma ? gradGamma : undefined, beta: needs.beta ? gradBeta : undefined };
     if (!needs.x) {
       const residual = needs.residual
         ? slope === undefined
           ? gradient
-          : rectifierGradient(saved['y']!, gradient, slope)
+          : rectifierGradient(y!, gradient, slope)
         : undefined;
       return { residual, ...affine };
     }
@@ -195,11 +208,12 @@ const normalising = defineOp<Inputs & { residual: Tensor | undefined }, NormStat
         x: x.buffer,
         grad_y: gradient.buffer,
         coefficients: coefficients.buffer,
-        ...rectified,
+        ...(y && { y: y.buffer }),
+        ...(rectifier.computed && { beta }),
         grad_x: gradX.buffer,
         ...(gradResidual && { grad_residual: gradResidual.buffer }),
       },
-      conditions: { vectors, activation, added },
+      conditions: { vectors, ...rectifier, added },
       constants: { ROWS },
       grid: flatGrid(Math.ceil(rows / ROWS) * lanes, 64),
     });

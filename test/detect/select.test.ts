@@ -51,6 +51,21 @@ for (const plusOne of [false, true]) {
   });
 }
 
+test('a logit that is no number is no face, an infinite one is', async () => {
+  const logits = [Number.NaN, 3, 0, Number.NaN, 0, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY, 0];
+  using output = selectFaces(
+    {
+      logits: Tensor.from(device, logits, [1, 4, 2]),
+      boxes: Tensor.from(device, new Float32Array(16), [1, 4, 4]),
+      landmarks: undefined,
+      anchors: Tensor.from(device, [10, 10, 4, 4, 30, 10, 4, 4, 50, 10, 4, 4, 70, 10, 4, 4], [4, 4]),
+    },
+    { scoreThreshold: 0.5, topK: 4, nmsThreshold: 0.4, plusOne: false, maxFaces: 4, variances: [1, 1] },
+  );
+  const [count, score, left] = await output.read();
+  assert.deepEqual([count, score, left], [1, 1, 48]);
+});
+
 test('each image has its own codes, landmarks and, where given, anchors', async () => {
   const [n, count] = [3, 4];
   const whole = (length: number, step: number) => Array.from({ length }, (_, i) => ((i * step) % 17) - 8);

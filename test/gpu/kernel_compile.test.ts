@@ -25,7 +25,7 @@ const CONSTANTS: { readonly [N in WithConstants]: readonly KernelConstants<N>[] 
     { ROWS: 4, COLS: 1 },
   ],
   conv2d_forward_broadcast: [
-    { LANES: 8, BLOCKS: 2 },
+    { LANES: 8, BLOCKS: 5 },
     { LANES: 4, BLOCKS: 4 },
     { LANES: 16, BLOCKS: 1 },
   ],
@@ -39,20 +39,27 @@ const CONSTANTS: { readonly [N in WithConstants]: readonly KernelConstants<N>[] 
     { SIDE: 8, ROWS: 4, COLS: 1 },
   ],
   conv2d_forward_depthwise: [
-    { ROWS: 4, KERNEL_W: 3, STRIDE_X: 1, DILATION_X: 1 },
-    { ROWS: 4, KERNEL_W: 5, STRIDE_X: 2, DILATION_X: 3 },
+    { ROWS: 4, KERNEL_H: 3, KERNEL_W: 3, STRIDE_Y: 1, STRIDE_X: 1, DILATION_Y: 1, DILATION_X: 1 },
+    { ROWS: 2, KERNEL_H: 1, KERNEL_W: 5, STRIDE_Y: 2, STRIDE_X: 2, DILATION_Y: 2, DILATION_X: 3 },
   ],
   conv2d_backward_weight_plain: [{ COLS: 4 }, { COLS: 1 }],
   conv2d_backward_weight_broadcast: [
     { LANES: 8, ROWS: 4 },
     { LANES: 16, ROWS: 1 },
   ],
+  conv2d_backward_weight_narrow: [
+    { LANES: 8, COLS: 1 },
+    { LANES: 4, COLS: 3 },
+    { LANES: 16, COLS: 15 },
+  ],
   conv2d_backward_weight_tiled: [{ BLOCK: 1 }, { BLOCK: 2 }],
   conv2d_backward_weight_depthwise: [
-    { ROWS: 4, KERNEL_H: 3, KERNEL_W: 3, STRIDE_X: 1, DILATION_X: 1 },
-    { ROWS: 4, KERNEL_H: 1, KERNEL_W: 5, STRIDE_X: 2, DILATION_X: 2 },
+    { ROWS: 4, KERNEL_H: 3, KERNEL_W: 3, STRIDE_Y: 1, STRIDE_X: 1, DILATION_Y: 1, DILATION_X: 1 },
+    { ROWS: 2, KERNEL_H: 1, KERNEL_W: 5, STRIDE_Y: 2, STRIDE_X: 2, DILATION_Y: 2, DILATION_X: 2 },
   ],
   batch_norm: [{ ROWS: 4 }, { ROWS: 16 }],
+  batch_norm_statistics: [{ SHARES: 1 }, { SHARES: 64 }],
+  batch_norm_backward_affine: [{ SHARES: 1 }, { SHARES: 64 }],
   batch_norm_backward_input: [{ ROWS: 4 }, { ROWS: 16 }],
   deform_conv2d_backward_input: [{ COLS: 1 }, { COLS: 4 }],
 };

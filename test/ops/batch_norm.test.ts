@@ -72,6 +72,37 @@ for (const training of [false, true]) {
   }
 }
 
+for (const channels of [4, 3]) {
+  test(`a leaky ReLU behind the norm has its gradients, whose sign is found again from the input: ${channels} channels`, async () => {
+    const { runningMean, runningVar } = parameters(channels);
+    // Two clouds of values, so that no difference crosses the kink at 0: the first two channels are shifted to one side of
+    // it, of the others one cloud lies on each.
+    const x64 = map(values('x', [2, 3, 5, channels]), (value) => (value < 0 ? value - 4 : value + 4));
+    const gamma = map(values('norm.weight', [channels]), (value) => (value < 0 ? value - 0.5 : value + 0.5));
+    const beta = map(values('norm.bias', [channels]), (value, c) => [6, -6][c] ?? value / 8);
+    await checkOp({
+      op: (x, g, b, mean, variance) =>
+        batchNorm(x, {
+          gamma: g,
+          beta: b,
+          runningMean: mean,
+          runningVar: variance,
+          training: true,
+          momentum: 0,
+          slope: 0.25,
+        }),
+      twin: (x, g, b) =>
+        map(twin(x, { gamma: g, beta: b, runningMean, runningVar, training: true }).output, (value) =>
+          value > 0 ? value : 0.25 * value,
+        ),
+      inputs: [x64, gamma, beta, runningMean, runningVar],
+      watched: [0, 1, 2],
+      tolerance: TOLERANCE,
+      gradientTolerance: TOLERANCE * Math.sqrt(30),
+    });
+  });
+}
+
 test('training moves the running statistics as PyTorch does, also where the mean is far from zero', async () => {
   const { gamma, beta, runningMean, runningVar } = parameters(3);
   const x = map(values('far', [1, 300, 31, 3]), (value) => Math.fround(value + 64));

@@ -76,6 +76,12 @@ const CASES: Readonly<Record<string, Case>> = {
   '3×3, 7 to 4 channels': { x: [1, 5, 4, 7], kernel: [3, 3], cout: 4, window: { stride: [1, 2] } },
   'two groups of 4': { x: [2, 5, 4, 8], kernel: [3, 3], cout: 12, window: { groups: 2, padding: 1 } },
   'depthwise, 12 channels, batch 3': { x: [3, 7, 5, 12], kernel: [3, 3], cout: 12, window: { groups: 12, padding: 1 } },
+  'depthwise, so many channels that columns are gone down': {
+    x: [2, 23, 29, 32],
+    kernel: [3, 3],
+    cout: 32,
+    window: { groups: 32, padding: 1 },
+  },
   'depthwise, stride 2': { x: [1, 9, 8, 8], kernel: [3, 3], cout: 8, window: { groups: 8, padding: 1, stride: 2 } },
   'depthwise, 5 channels': { x: [1, 4, 6, 5], kernel: [3, 3], cout: 5, window: { groups: 5, dilation: 2, padding: 2 } },
   'depthwise with two filters a channel': { x: [1, 4, 5, 4], kernel: [2, 2], cout: 8, window: { groups: 4 } },

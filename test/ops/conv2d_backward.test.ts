@@ -27,6 +27,7 @@ interface Case {
 const CASES: Readonly<Record<string, Case>> = {
   '1×1': { x: [2, 3, 5, 8], weight: [1, 1, 8, 36] },
   '3×3, 12 to 4 channels': { x: [2, 5, 4, 12], weight: [3, 3, 12, 4], window: { padding: 1 } },
+  '3×3, 24 to 12 channels': { x: [2, 4, 5, 24], weight: [3, 3, 24, 12], window: { padding: 1, stride: [1, 2] } },
   '3×3 stride 2 on an even image': { x: [1, 6, 8, 4], weight: [3, 3, 4, 36], window: { stride: 2, padding: 1 } },
   '3×3 stride 2 on an odd image': { x: [1, 5, 7, 8], weight: [3, 3, 8, 8], window: { stride: 2, padding: 1 } },
   '3×2, stride (2, 1), padding (1, 0)': {
@@ -53,6 +54,12 @@ const CASES: Readonly<Record<string, Case>> = {
     x: [3, 5, 6, 12],
     weight: [3, 3, 1, 12],
     window: { groups: 12, padding: 1 },
+    skeletons: ['plain'],
+  },
+  'depthwise in rectangles of several strips and rows': {
+    x: [2, 5, 9, 512],
+    weight: [3, 3, 1, 512],
+    window: { groups: 512, padding: 1 },
     skeletons: ['plain'],
   },
   'depthwise stride 2': {

@@ -71,7 +71,7 @@ test('large logits do not overflow', async () => {
 });
 
 test('a small loss keeps its digits', async () => {
-  const gaps = [3.5, 3.875, 3.9375, 4, 5, 8, 12, 16];
+  const gaps = [0, 0.0625, 0.5, 1, 2, 3.5, 3.875, 3.9375, 4, 5, 8, 12, 16];
   using x = Tensor.from(
     device,
     gaps.flatMap((gap) => [0, gap]),

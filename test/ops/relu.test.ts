@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import { add } from '../../src/ops/add.js';
 import { batchNorm } from '../../src/ops/batch_norm.js';
 import { conv2dWith } from '../../src/ops/conv2d.js';
-import { leakyRelu, relu } from '../../src/ops/relu.js';
+import { leakyRelu, rectifierGradient, relu } from '../../src/ops/relu.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { leakyRelu as leakyTwin } from '../reference/leaky_relu.js';
 import { relu as twin } from '../reference/relu.js';
@@ -38,6 +38,15 @@ test('a rectifier without a leak turns minus infinity into 0, one with a leak ke
   assert.deepEqual([...(await plain.read())], [0, 0, 2, Infinity]);
   using leaky = leakyRelu(x, 0.5);
   assert.deepEqual([...(await leaky.read())], [-Infinity, -0.5, 2, Infinity]);
+});
+
+test('an infinite gradient ends at a rectifier without a leak where its output is 0, as in PyTorch', async () => {
+  using y = Tensor.from(device, [0, 0, 2, 1], [4]);
+  using gradient = Tensor.from(device, [Infinity, -Infinity, Infinity, 3], [4]);
+  using plain = rectifierGradient(y, gradient, 0);
+  assert.deepEqual([...(await plain.read())], [0, 0, Infinity, 3]);
+  using leaky = rectifierGradient(y, gradient, 0.5);
+  assert.deepEqual([...(await leaky.read())], [Infinity, -Infinity, Infinity, 3]);
 });
 
 test('a rectifier passes NaN on', async () => {

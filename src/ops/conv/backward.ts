@@ -1,8 +1,9 @@
+import type { Gpu } from '../../gpu/gpu.js';
 import { flatGrid } from '../../gpu/grid.js';
 import type { Shape } from '../../tensor/shape.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { channelLanes } from '../layout.js';
-import { preferredSkeleton, runForward, type Skeleton } from './forward.js';
+import { depthwiseRows, preferredSkeleton, runForward, type Skeleton } from './forward.js';
 import { type ConvGeometry, windowParams } from './geometry.js';
 
 /** Rows that a chunk of `columnSums` has at least; the number of chunks grows to the root of the rows. */
@@ -146,6 +147,8 @@ export function inputGradient(
   });
   const pieces = rows.flatMap((y) => columns.map((x) => ({ y, x }))).filter(({ y, x }) => y.taps * x.taps > 0);
   const strided = strideY * strideX > 1;
+  // The depthwise kernel writes a residue where it belongs.
+  const direct = groups === cin && groups === cout && groups > 1 && cin % 4 === 0 && skeleton !== 'any';
   const complete = pieces.length === rows.length * columns.length;
   const whole = complete
     ? Tensor.empty(gpu, shape, { label: 'gradient of conv2d' })
@@ -174,7 +177,16 @@ export function inputGradient(
       groups,
       shape: [batch, y.count, x.count, cin],
     };
-    using piece = strided ? Tensor.empty(gpu, part.shape, { label: 'residue of a gradient' }) : whole.alias();
+    using piece =
+      strided && !direct ? Tensor.empty(gpu, part.shape, { label: 'residue of a gradient' }) : whole.alias();
+    const place = {
+      height: inH,
+      width: inW,
+      firstY: y.start,
+      firstX: x.start,
+      stepY: strideY,
+      stepX: strideX,
+    };
     runForward(skeleton ?? preferredSkeleton(gpu), part, {
       x: gradient,
       weight: flipped,
@@ -183,8 +195,9 @@ export function inputGradient(
       residual: undefined,
       slope: undefined,
       y: piece,
+      ...(strided && direct && { place }),
     });
-    if (!strided) continue;
+    if (!strided || direct) continue;
     const count = batch * y.count * x.count * lanes;
     gpu.run('conv2d_place', {
       params: {
@@ -259,7 +272,7 @@ export function weightGradient(
   gradient: Tensor,
 ): Tensor {
   const { gpu } = x;
-  const { batch, cin, outH, cout, groups, kernelH, kernelW } = geometry;
+  const { cin, cout, groups, kernelH, kernelW } = geometry;
   const window = windowParams(geometry);
   const { pixels } = window;
   const shape = [kernelH, kernelW, cin / groups, cout];
@@ -281,7 +294,7 @@ export function weightGradient(
   const chosen = skeleton ?? preferredSkeleton(gpu);
   if (chosen === 'any' || !vectors || (groups > 1 && !depthwise)) {
     const units = taps * (cin / groups) * cout;
-    const { chunk, splits } = splitPixels(pixels, { units, wanted: INVOCATIONS, least: 64, weightBytes });
+    const { chunk, splits } = splitPixels(pixels, { units, wanted: busy(gpu), least: 64, weightBytes });
     return finish(splits, (partial) => {
       gpu.run('conv2d_backward_weight_any', {
         params: {
@@ -303,18 +316,27 @@ export function weightGradient(
   const cout4 = cout / 4;
   const view = { x_pitch4: x.pitch / 4, x_offset4: x.offset / 4 };
   if (depthwise) {
-    const rows = batch * outH;
-    const { chunk, splits } = splitPixels(rows, { units: cout4, wanted: INVOCATIONS, least: 1, weightBytes });
+    const { batch, outH, outW } = geometry;
+    const ROWS = depthwiseRows(geometry.strideX);
+    // Rectangles side by side cost nothing; one above the other, they load the rows between them twice.
+    const parts = Math.ceil(busy(gpu) / (cout4 * batch));
+    const columns = Math.ceil(outW / ROWS);
+    const strips = Math.ceil(columns / Math.min(parts, columns));
+    const across = Math.ceil(columns / strips);
+    const height = Math.ceil(outH / Math.min(Math.ceil(parts / across), outH));
+    const splits = batch * across * Math.ceil(outH / height);
     const constants = {
-      ROWS: 4,
+      ROWS,
       KERNEL_H: kernelH,
       KERNEL_W: kernelW,
+      STRIDE_Y: geometry.strideY,
       STRIDE_X: geometry.strideX,
+      DILATION_Y: geometry.dilationY,
       DILATION_X: geometry.dilationX,
     };
     return finish(splits, (partial) => {
       gpu.run('conv2d_backward_weight_depthwise', {
-        params: { rows, chunk, splits, ...window, cout4, ...view },
+        params: { batch, height, strips, ...window, cout4, ...view },
         buffers: { ...buffers, grad_weight: partial.buffer },
         constants,
         grid: flatGrid(splits * cout4, 64),
@@ -337,6 +359,22 @@ export function weightGradient(
       });
     });
   }
+  // Lanes are taps and input channels here: it pays where those fill them.
+  const spots = taps * cin4;
+  if (chosen === 'broadcast' && gpu.subgroupSize !== undefined && spots >= 2 * gpu.subgroupSize) {
+    const LANES = gpu.subgroupSize;
+    const blocks = Math.ceil(spots / LANES);
+    const rows = geometry.batch * geometry.outH;
+    const { chunk, splits } = splitPixels(rows, { units: blocks, wanted: SUBGROUPS, least: 4, weightBytes });
+    return finish(splits, (partial) => {
+      gpu.run('conv2d_backward_weight_narrow', {
+        params: { ...dense, rows, chunk, splits },
+        buffers: { ...buffers, grad_weight: partial.buffer },
+        constants: { LANES, COLS: cout4 },
+        grid: flatGrid(blocks * splits, 1),
+      });
+    });
+  }
   if (chosen === 'tiled') {
     const BLOCK = cin4 >= 32 && cout4 >= 32 ? 2 : 1;
     const units = taps * Math.ceil(cin4 / (16 * BLOCK)) * Math.ceil(cout4 / (16 * BLOCK));
@@ -352,7 +390,7 @@ export function weightGradient(
   }
   const COLS = cout4 % 4 === 0 ? 4 : cout4 % 2 === 0 ? 2 : 1;
   const units = taps * cin4 * (cout4 / COLS);
-  const { chunk, splits } = splitPixels(pixels, { units, wanted: INVOCATIONS, least: 64, weightBytes });
+  const { chunk, splits } = splitPixels(pixels, { units, wanted: busy(gpu), least: 64, weightBytes });
   return finish(splits, (partial) => {
     gpu.run('conv2d_backward_weight_plain', {
       params: { ...dense, chunk, splits },
@@ -365,5 +403,10 @@ export function weightGradient(
 
 /** Invocations, subgroups and workgroups that keep a device busy; more partial sums than that only cost memory. */
 const INVOCATIONS = 8192;
+const INVOCATIONS_CPU = 512;
 const SUBGROUPS = 64;
 const WORKGROUPS = 512;
+
+function busy(gpu: Gpu): number {
+  return gpu.isFallback ? INVOCATIONS_CPU : INVOCATIONS;
+}
