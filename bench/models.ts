@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { anchorCount } from '../src/detect/anchors.js';
 import type { Gpu } from '../src/gpu/gpu.js';
+import { flopsOf } from '../src/gpu/work.js';
 import { type ConfigurationName, configurations } from '../src/retinaface/config.js';
 import { Network } from '../src/retinaface/network.js';
 import { RetinaFace } from '../src/retinaface/retinaface.js';
@@ -26,13 +27,7 @@ export function convolutionFlops(gpu: Gpu, compute: () => void): number {
   let flops = 0;
   const run = gpu.run.bind(gpu);
   gpu.run = (name, dispatch) => {
-    if (name.startsWith('conv2d_forward')) {
-      const { pixels = 0, kernel_h = 0, kernel_w = 0, ...sizes } = dispatch.params as Readonly<Record<string, number>>;
-      const cout = sizes['cout'] ?? 4 * sizes['cout4']!;
-      const cin = sizes['group_cin'] ?? (name.endsWith('depthwise') ? 1 : 4 * sizes['cin4']!);
-      // Four input channels are a picture's: three, and one that is always 0.
-      flops += 2 * pixels * kernel_h * kernel_w * (cin === 4 ? 3 : cin) * cout;
-    }
+    if (name.startsWith('conv2d_forward')) flops += flopsOf(name, dispatch.params);
     run(name, dispatch);
   };
   try {

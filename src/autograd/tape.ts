@@ -52,6 +52,7 @@ export class Tape implements Disposable {
   #entries: Entry[] = [];
   #gradients = new Map<number, Tensor>();
   #state: 'empty' | 'recorded' | 'spent' = 'empty';
+  #one: Tensor | undefined;
 
   constructor(device: GPUDevice | Gpu) {
     this.#gpu = device instanceof Gpu ? device : Gpu.of(device);
@@ -126,7 +127,8 @@ export class Tape implements Disposable {
       });
     }
     this.#state = 'spent';
-    this.#gradients.set(loss.id, keep(Tensor.from(this.#gpu, [1], loss.shape, 'gradient of the loss')));
+    this.#one ??= keep(Tensor.from(this.#gpu, [1], [], 'gradient of the loss'));
+    this.#gradients.set(loss.id, keep(this.#one.view(loss.shape)));
     try {
       for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) this.#walk(entry);
     } catch (error) {
@@ -137,17 +139,24 @@ export class Tape implements Disposable {
     }
   }
 
-  /** The gradient of a watched tensor after `backward`: the tape's own, valid until `dispose()` or the next recording. */
+  /** The gradient of a watched tensor after `backward`: the tape's own, valid until `release()` or the next recording. */
   gradient(tensor: Tensor): Tensor | undefined {
     return this.#gradients.get(tensor.id);
   }
 
-  dispose(): void {
+  /** Frees the gradients, and what was recorded. */
+  release(): void {
     this.#dropEntries();
     this.#dropGradients();
+    this.#state = 'empty';
+  }
+
+  dispose(): void {
+    this.release();
     this.#watched.clear();
     this.#tracked.clear();
-    this.#state = 'empty';
+    this.#one?.dispose();
+    this.#one = undefined;
   }
 
   [Symbol.dispose](): void {

@@ -49,7 +49,7 @@ export async function diagnosis(): Promise<string> {
       ['subgroups', 'shader-f16', 'timestamp-query'].filter((f) => device.features.has(f)).join(', ') || 'none',
     ],
     ['subgroup size', String(gpu.subgroupSize ?? 'not fixed')],
-    ['largest tensor', megabytes(Math.min(gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize))],
+    ['largest tensor', megabytes(gpu.largestTensor)],
     ['kernels run', works],
   ];
   device.destroy();

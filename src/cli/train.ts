@@ -166,13 +166,13 @@ async function trainNetwork(run: TrainRun): Promise<number> {
       freeBatch(batch);
     }
     const seconds = (performance.now() - began) / 1000;
-    const { peakBytes } = model.gpu.memory();
+    const { peakDeviceBytes } = model.gpu.memory();
     if (run.heldOut !== undefined) await sources.writeHeld(run.heldOut);
     process.stdout.write(
       `${sources.table()}\n` +
         `parameters      ${network.parameters.trainableCount.toLocaleString('en')}\n` +
         `steps           ${total.toLocaleString('en')} of ${perStep} pictures at ${run.size}×${run.size}\n` +
-        `device memory   ${Math.round(peakBytes / 2 ** 20)} MiB at most\n` +
+        `device memory   ${Math.round(peakDeviceBytes / 2 ** 20)} MiB at most\n` +
         `time            about ${formatSeconds(seconds * run.accumulate * total)} (first loss ${losses?.total.toFixed(3) ?? '?'})\n`,
     );
     return EXIT.done;

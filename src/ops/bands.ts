@@ -36,7 +36,7 @@ export function eachBand(
 ): void {
   const { operation, outputRows, sourceRows, bytes = BAND_BYTES } = options;
   const { width, height } = picture;
-  const limit = Math.min(bytes, gpu.limits.maxStorageBufferBindingSize, gpu.limits.maxBufferSize);
+  const limit = Math.min(bytes, gpu.largestTensor);
   const within = (row: number): number => Math.min(height, Math.max(0, row));
   const span = (first: number, rows: number): { readonly from: number; readonly count: number } => {
     const [from, to] = sourceRows(first, first + rows);

@@ -325,7 +325,7 @@ export function deformConv2dIn(
       remedy: whole ? 'Make it from a Float32Array.' : 'Copy those channels into a tensor of their own.',
     });
   }
-  const limit = Math.min(COLUMN_BYTES, x.gpu.limits.maxStorageBufferBindingSize);
+  const limit = Math.min(COLUMN_BYTES, x.gpu.largestTensor);
   const fitting = Math.floor(limit / (taps * cin * 4));
   const steps = Math.max(1, Math.floor(fitting / CHUNK_STEP) * CHUNK_STEP);
   return deforming({ x, offset, weight, mask, bias }, { geometry, offsetGroups, chunk: chunk ?? steps });

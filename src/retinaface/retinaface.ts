@@ -192,6 +192,8 @@ export class RetinaFace implements Disposable {
     this.#network = undefined;
     this.#searcher?.dispose();
     this.#searcher = undefined;
+    // The last one gives back what was kept for the next detection.
+    if (this.gpu.memory().buffers === 0) this.gpu.trim();
   }
 
   [Symbol.dispose](): void {

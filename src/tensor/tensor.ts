@@ -100,7 +100,8 @@ export class Tensor<D extends DType = DType> implements Disposable {
       });
     }
     const dtype: DType = data instanceof Uint32Array ? 'u32' : data instanceof Int32Array ? 'i32' : 'f32';
-    const tensor = Tensor.empty(device, shape, { dtype, label });
+    // Not one of those that commands to be submitted still use: these would have to be submitted first.
+    const tensor = Tensor.#allocate(device, shape, { dtype, label, fresh: true });
     const typed = ArrayBuffer.isView(data) ? data : Float32Array.from(data);
     tensor.gpu.upload(tensor.buffer, typed as Float32Array<ArrayBuffer>);
     return tensor;
@@ -112,10 +113,18 @@ export class Tensor<D extends DType = DType> implements Disposable {
     shape: Shape,
     options: { readonly dtype?: D; readonly label?: string } = {},
   ): Tensor<D> {
+    return Tensor.#allocate(device, shape, options);
+  }
+
+  static #allocate<D extends DType = 'f32'>(
+    device: GPUDevice | Gpu,
+    shape: Shape,
+    options: { readonly dtype?: D; readonly label?: string; readonly fresh?: boolean },
+  ): Tensor<D> {
     const gpu = device instanceof Gpu ? device : Gpu.of(device);
-    const { label = 'tensor' } = options;
+    const { label = 'tensor', fresh = false } = options;
     checkShape(`allocate ${label}`, shape);
-    const buffer = gpu.allocate(elements(shape) * 4, `${label} ${formatShape(shape)}`);
+    const buffer = gpu.allocate(elements(shape) * 4, `${label} ${formatShape(shape)}`, { fresh });
     return new Tensor({
       storage: { gpu, buffer, holders: 0 },
       shape: [...shape],
@@ -221,6 +230,35 @@ export class Tensor<D extends DType = DType> implements Disposable {
   /** All channels of the tensor that this channel view is a part of; shares memory. */
   wholeRows(): Tensor<D> {
     return this.#view({ shape: [...this.shape.slice(0, -1), this.pitch], offset: 0, id: nextId++ });
+  }
+
+  /**
+   * Some elements of this tensor, from `start` on (a multiple of 64, the alignment that every device accepts), as a tensor
+   * of `shape` that shares its memory. No kernel may read one part and write another.
+   * @throws ArgumentError where the part is not aligned or reaches past the end.
+   */
+  part(start: number, shape: Shape, label = this.label): Tensor<D> {
+    const size = elements(shape);
+    if (!Number.isInteger(start / 64) || start < 0 || start + size > this.size || !this.contiguous) {
+      throw new ArgumentError({
+        operation: `part of ${this.label}`,
+        expected: `${size} elements from a multiple of 64 on, inside ${this.size} contiguous ones`,
+        got: `element ${start}`,
+        remedy: 'Lay parts out in steps of 64 elements.',
+      });
+    }
+    const home = this.#storage;
+    const buffer = home.gpu.part(this.buffer, start * 4, Math.max(16, Math.ceil(size / 4) * 16));
+    home.holders++;
+    return new Tensor({
+      storage: { gpu: home.gpu, buffer, holders: 0, home },
+      shape: [...shape],
+      dtype: this.dtype,
+      label,
+      id: nextId++,
+      pitch: shape.at(-1) ?? 1,
+      offset: 0,
+    });
   }
 
   /** True when both are parts of the same memory. */

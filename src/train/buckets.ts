@@ -36,7 +36,7 @@ export class BucketLayout {
   readonly lengths: readonly number[];
 
   /** `bytes`: what a bucket holds at most, the device's binding size by default; a larger parameter has one of its own. */
-  constructor(gpu: Gpu, parameters: readonly Named[], bytes: number = gpu.limits.maxStorageBufferBindingSize) {
+  constructor(gpu: Gpu, parameters: readonly Named[], bytes: number = gpu.largestTensor) {
     const lengths: number[] = [];
     this.gpu = gpu;
     this.places = parameters.map(({ value: { size } }) => {
@@ -68,6 +68,7 @@ export class GradientBuckets implements Disposable {
   #added: boolean[];
   /** Which places hold something of an earlier step. */
   #filled: readonly boolean[];
+  readonly #views: readonly Tensor<'f32'>[];
 
   constructor(gpu: Gpu, parameters: readonly Named[], bytes?: number) {
     this.layout = new BucketLayout(gpu, parameters, bytes);
@@ -75,6 +76,19 @@ export class GradientBuckets implements Disposable {
     this.#parameters = parameters;
     this.#added = parameters.map(() => false);
     this.#filled = this.#added;
+    this.#views = this.layout.places.map(({ bucket, start }, index) => {
+      const { name, value } = parameters[index]!;
+      return keep(this.tensors[bucket]!.part(start, value.shape, `gradient of ${name}`));
+    });
+  }
+
+  /**
+   * What was added up for parameter `index` since the last step, or in the last one where nothing was added since: the
+   * buckets' own. Undefined where that is nothing.
+   */
+  gradient(index: number): Tensor<'f32'> | undefined {
+    const has = this.#added.includes(true) ? this.#added : this.#filled;
+    return has[index] ? this.#views[index] : undefined;
   }
 
   /**
@@ -119,7 +133,7 @@ export class GradientBuckets implements Disposable {
   }
 
   dispose(): void {
-    for (const tensor of this.tensors) tensor.dispose();
+    for (const tensor of [...this.#views, ...this.tensors]) tensor.dispose();
   }
 
   [Symbol.dispose](): void {

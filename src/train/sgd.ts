@@ -157,6 +157,11 @@ export class Sgd implements Disposable {
     }
   }
 
+  /** What was accumulated for a parameter: the optimiser's own, until the next `accumulate` or, after a step, the next one. */
+  gradient(value: Tensor): Tensor<'f32'> | undefined {
+    return this.#gradients.gradient(this.#parameters.findIndex((parameter) => parameter.value === value));
+  }
+
   /** The norm of the last step's gradient before clipping, a scalar []: the optimiser's own, replaced by the next step. */
   gradientNorm(): Tensor<'f32'> {
     return this.#norm;

@@ -119,6 +119,7 @@ export class Trainer implements Disposable {
           const { total, parts: three } = this.#tape.record(() => scope(() => this.#losses(batch, over)));
           this.#tape.backward(total);
           this.optimiser.accumulate(({ value }) => this.#tape.gradient(value));
+          this.#tape.release();
           return concat([three, reshape(total, [1])], 0);
         }),
       );
@@ -126,9 +127,9 @@ export class Trainer implements Disposable {
     });
   }
 
-  /** The gradient of a parameter in the last part of a step: the trainer's own, valid until the next part. */
+  /** What was accumulated for a parameter since the last step, or in the last one: the trainer's own. */
   gradient(parameter: Tensor): Tensor | undefined {
-    return this.#tape.gradient(parameter);
+    return this.optimiser.gradient(parameter);
   }
 
   /** Updates the parameters with what was accumulated. */

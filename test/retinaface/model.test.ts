@@ -103,6 +103,7 @@ test('a disposed model frees all of its memory and says so when used', async () 
   await model.detect(picture(64, 48));
   model.dispose();
   assert.equal(gpu.memory().bytes, before);
+  if (before === 0) assert.equal(gpu.memory().pooledBytes, 0, 'nothing is kept for models that are gone');
   await assert.rejects(model.detect(picture(64, 48)), { name: 'DisposedError' });
 });
 

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { test } from 'uvu';
+import { BufferPool, largestTensor } from '../../src/gpu/buffers.js';
+import { Gpu } from '../../src/gpu/gpu.js';
+import { requestDevice } from '../../src/node/device.js';
+import { relu } from '../../src/ops/relu.js';
+import { Tensor } from '../../src/tensor/tensor.js';
+import { testDevice as device } from '../helpers/device.js';
+
+const gpu = Gpu.of(device);
+const MIB = 2 ** 20;
+
+/** A pool over buffers that are only counted, with a clock and a submission number of its own. */
+function counted() {
+  const state = { destroyed: 0, now: 0, submission: 1, submitted: 0 };
+  const pool = new BufferPool({
+    limit: 2 ** 30,
+    create: () => ({ destroy: () => state.destroyed++ }) as unknown as GPUBuffer,
+    submission: () => state.submission,
+    submit: () => {
+      state.submission++;
+      state.submitted++;
+    },
+    now: () => state.now,
+  });
+  return { pool, state };
+}
+
+test('what is released in a step beyond 1 GiB is taken again in the same step', () => {
+  const { pool } = counted();
+  const many = Array.from({ length: 24 }, () => pool.acquire(100 * MIB, 'activation'));
+  for (const buffer of many) pool.release(buffer);
+  const { made } = pool;
+  for (const buffer of many.map(() => pool.acquire(100 * MIB, 'gradient'))) pool.release(buffer);
+  assert.equal(pool.made, made);
+  assert.equal(pool.memory().peakDeviceBytes, 24 * 100 * MIB);
+});
+
+test('buffers of another size make room for new ones: in use and kept stay near what was needed', () => {
+  const { pool, state } = counted();
+  for (let size = 300; size < 340; size += 5) pool.release(pool.acquire(size * MIB, 'picture'));
+  const { deviceBytes, pooledBytes } = pool.memory();
+  assert.ok(deviceBytes <= 1.25 * 340 * MIB, `${deviceBytes} bytes`);
+  assert.equal(pooledBytes, deviceBytes);
+  assert.ok(state.destroyed > 0);
+});
+
+test('what commands still name is submitted before it is destroyed, and counts until the device has done them', () => {
+  const { pool, state } = counted();
+  const buffer = pool.acquire(256 * MIB, 'activation');
+  buffer.block.usedAt = state.submission;
+  pool.release(buffer);
+  pool.trim();
+  assert.deepEqual([state.submitted, state.destroyed], [1, 1]);
+  assert.equal(pool.memory().deviceBytes, 256 * MIB);
+  pool.done(1);
+  assert.equal(pool.memory().deviceBytes, 0);
+});
+
+test('what was needed long ago is no longer kept', () => {
+  const { pool, state } = counted();
+  pool.release(pool.acquire(900 * MIB, 'large'));
+  for (let i = 0; i < 2; i++) {
+    state.now += 10_000;
+    pool.tidy();
+  }
+  assert.equal(pool.memory().deviceBytes, 0);
+});
+
+test('a rehearsal tells the bytes that the device will hold', () => {
+  const compute = () => {
+    using x = Tensor.empty(gpu, [1_000_003]);
+    relu(x).dispose();
+    relu(x).dispose();
+  };
+  const { deviceBytes, peakBytes } = gpu.rehearse(compute);
+  gpu.trim();
+  gpu.resetPeakMemory();
+  const before = gpu.memory().deviceBytes;
+  compute();
+  assert.equal(gpu.memory().peakDeviceBytes - before, deviceBytes);
+  assert.ok(peakBytes <= deviceBytes && deviceBytes <= peakBytes * (1 + 1 / 32), `${peakBytes}, ${deviceBytes}`);
+});
+
+test('trim gives kept memory back at once; bind groups of buffers that live on survive it', async () => {
+  using x = Tensor.from(device, new Float32Array(1000), [1000]);
+  using y = Tensor.empty(device, [1000]);
+  const run = () => {
+    gpu.run('relu', { params: { count4: 250, slope: 0 }, buffers: { x: x.buffer, y: y.buffer }, grid: [4, 1, 1] });
+  };
+  run();
+  relu(x).dispose();
+  await gpu.finish();
+  assert.ok(gpu.memory().pooledBytes > 0);
+  gpu.trim();
+  const { pooledBytes, deviceBytes } = gpu.memory();
+  assert.equal(pooledBytes, 0);
+  assert.ok(deviceBytes <= 2 * 4096 + 512, `${deviceBytes} bytes`);
+  const { bindGroups } = gpu.counters();
+  run();
+  assert.equal(gpu.counters().bindGroups, bindGroups);
+});
+
+test('kept memory goes back by itself after a while without use', async () => {
+  const other = Gpu.of(await requestDevice());
+  other.idleAfter = 40;
+  using held = Tensor.zeros(other, [64]);
+  Tensor.zeros(other, [1_000_000]).dispose();
+  assert.ok(other.memory().pooledBytes > 4_000_000);
+  await other.finish();
+  await sleep(200);
+  assert.equal(other.memory().pooledBytes, 0);
+  assert.equal(other.memory().deviceBytes, held.buffer.capacity);
+  other.device.destroy();
+});
+
+test('uploads to new tensors do not end a submission', async () => {
+  await gpu.finish();
+  const before = gpu.counters().submissions;
+  const results = Array.from({ length: 8 }, (_, i) => {
+    using x = Tensor.from(device, [i, -i], [2]);
+    return relu(x);
+  });
+  const values = await results[7]!.read();
+  assert.deepEqual([...values], [7, 0]);
+  assert.equal(gpu.counters().submissions, before + 1);
+  for (const result of results) result.dispose();
+});
+
+test('a submission ends after so many dispatches', async () => {
+  await gpu.finish();
+  const before = gpu.counters().submissions;
+  using x = Tensor.from(device, [1], [1]);
+  for (let i = 0; i < 600; i++) relu(x).dispose();
+  await gpu.finish();
+  assert.equal(gpu.counters().submissions, before + 3);
+});
+
+test('a profile of more than 2,048 dispatches has all of them', async () => {
+  if (!device.features.has('timestamp-query')) return;
+  using x = Tensor.from(device, [1], [1]);
+  const timings = await gpu.profile(() => {
+    for (let i = 0; i < 2100; i++) relu(x).dispose();
+  });
+  assert.equal(timings.length, 2100);
+  assert.ok(timings.every(({ kernel, nanoseconds }) => kernel === 'relu' && nanoseconds >= 0));
+});
+
+test('a binding limit of 2³² − 1 is a tensor of whole pieces of 256 bytes', () => {
+  const limits = { maxStorageBufferBindingSize: 2 ** 32 - 1, maxBufferSize: 2 ** 34 } as GPUSupportedLimits;
+  assert.equal(largestTensor(limits), 2 ** 32 - 256);
+});
+
+test.run();
