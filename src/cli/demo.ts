@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { RetinaFaceError } from '../gpu/errors.js';
 import { EXIT } from './command.js';
 import { detectPictures } from './detect.js';
+import { finish, guardOutput } from './output.js';
 
 const OUT = 'out';
 const BUNDLED = [1, 2, 3].map((scene) =>
@@ -18,6 +19,7 @@ async function demo(named: readonly string[]): Promise<number> {
     configuration: undefined,
     json: false,
     draw: OUT,
+    recursive: false,
     batch: 1,
     quiet: false,
     detection: {},
@@ -27,6 +29,7 @@ async function demo(named: readonly string[]): Promise<number> {
   return code;
 }
 
+guardOutput();
 let code: number;
 try {
   code = await demo(process.argv.slice(2));
@@ -35,4 +38,4 @@ try {
   process.stderr.write(`${error.message}\n`);
   code = EXIT.failed;
 }
-process.stdout.write('', () => process.exit(code));
+finish(code);

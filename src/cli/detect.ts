@@ -1,20 +1,20 @@
-import { mkdir, readdir, stat } from 'node:fs/promises';
-import { basename, extname, join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { FileError, ImageError, RetinaFaceError } from '../gpu/errors.js';
+import { dirname } from 'node:path';
+import { RetinaFaceError } from '../gpu/errors.js';
 import { drawFaces } from '../image/draw.js';
 import type { Picture } from '../image/picture.js';
+import { decodeImage } from '../node/codecs.js';
 import { requestDevice } from '../node/device.js';
 import { readImage, writeImage } from '../node/files.js';
 import { RetinaFace } from '../node/retinaface.js';
+import { makeFolder } from '../node/wider_files.js';
 import { type ConfigurationName } from '../retinaface/config.js';
 import type { Face } from '../image/face.js';
-import type { DetectOptions } from '../retinaface/detect_options.js';
+import { type DetectOptions, MAX_SIDE } from '../retinaface/detect_options.js';
 import { type Command, defineCommand, EXIT } from './command.js';
+import { DrawnNames } from './drawn_names.js';
+import { type Input, type InputOptions, listInputs, streamInputs } from './inputs.js';
 import { flag, number, parsed, readNumber, text, whole, wrong } from './options.js';
 import { Progress } from './progress.js';
-
-const PICTURES = new Set(['.jpg', '.jpeg', '.png']);
 
 const fraction = { min: 0, max: 1 };
 
@@ -22,8 +22,9 @@ const fraction = { min: 0, max: 1 };
 export const detect: Command = defineCommand({
   name: 'detect',
   usage: '[options] PICTURE|FOLDER|-…',
-  about: `Finds faces in PNG and JPEG pictures, upright after EXIF. A folder stands for the pictures in it; \`-\` reads
-paths from standard input, a line each, and answers each as it comes.`,
+  about: `Finds faces in PNG and JPEG pictures, upright after EXIF. A folder stands for the pictures in it, a pattern
+('a/*.jpg', '**/*.png') for those that it matches; \`-\` reads standard input: paths, a line each and answered as they come,
+or one picture.`,
   options: {
     weights: text({
       value: 'FILE',
@@ -31,7 +32,13 @@ paths from standard input, a line each, and answers each as it comes.`,
     }),
     configuration: text({ flag: 'config', value: 'NAME', help: 'the network; recognised from the weights by default' }),
     json: flag({ help: 'one JSON line a picture, in order' }),
-    draw: text({ value: 'DIR', help: 'write annotated pictures there' }),
+    draw: text({
+      value: 'DIR',
+      help:
+        'write annotated pictures there, as PNG, below it as they lie below the folder that was named; numbered where names ' +
+        'meet. Pictures that are searched are never written over',
+    }),
+    recursive: flag({ help: 'folders inside folders, too' }),
     scoreThreshold: number({ flag: 'score', value: 'S', ...fraction, fallback: 0.5, help: 'least score, 0 to 1' }),
     nmsThreshold: number({
       flag: 'nms',
@@ -43,7 +50,7 @@ paths from standard input, a line each, and answers each as it comes.`,
     maxFaces: whole({ value: 'N', min: 1, fallback: 750, help: 'at most so many faces a picture' }),
     size: parsed(sizeOption, {
       value: 'original|N',
-      help: 'pixel for pixel, or fitted to N×N',
+      help: 'pixel for pixel (in tiles where the device needs them), or fitted to N×N',
       shownDefault: 'own size, long side at most 2150',
     }),
     batch: whole({ value: 'N', min: 1, fallback: 1, help: 'pictures of one size in one pass' }),
@@ -51,7 +58,9 @@ paths from standard input, a line each, and answers each as it comes.`,
   },
   notes: `A JSON line: {"file","width","height","faces":[{"score","box":{"x1","y1","x2","y2"},"landmarks":{"leftEye":{"x","y"},
 "rightEye","nose","leftMouth","rightMouth"}}]}, in pixels of the upright picture; left is the picture's left.
-A picture that fails gives {"file","error":{"name","message"}}, and the next goes on; the exit code is then 1.`,
+"drawn" is added with --draw, the file written, and "cut": true where there were more faces than --max-faces. A picture
+that fails gives {"file","error":{"name","message"}}, one that cannot be drawn its faces as well; the next goes on, and the
+exit code is then 1.`,
   words: true,
   run({ scoreThreshold, nmsThreshold, maxFaces, size, ...values }, sources) {
     if (sources.length === 0) {
@@ -68,7 +77,7 @@ A picture that fails gives {"file","error":{"name","message"}}, and the next goe
 });
 
 function sizeOption(given: string, command: string, name: string): 'original' | number {
-  return given === 'original' ? given : readNumber(command, name, given, { min: 16, integer: true });
+  return given === 'original' ? given : readNumber(command, name, given, { min: 16, max: MAX_SIDE, integer: true });
 }
 
 /** What `detect` and the demo ask for. */
@@ -77,23 +86,42 @@ export interface DetectRun {
   readonly configuration: ConfigurationName | undefined;
   readonly json: boolean;
   readonly draw: string | undefined;
+  readonly recursive: boolean;
   readonly batch: number;
   readonly quiet: boolean;
   readonly detection: DetectOptions;
 }
 
-type Found = { readonly file: string } & (
-  { readonly picture: Picture; readonly faces: readonly Face[] } | { readonly error: RetinaFaceError }
-);
+/** What became of a picture: its faces, or why there are none, or both where it could not be drawn. */
+interface Found {
+  readonly input: Input;
+  readonly picture?: Picture;
+  readonly faces?: readonly Face[];
+  /** There were more faces than were wanted. */
+  readonly cut?: boolean;
+  /** The file that it was drawn into. */
+  readonly drawn?: string;
+  readonly error?: RetinaFaceError;
+}
 
 /** Finds, prints and draws; answers the exit code. */
 export async function detectPictures(sources: readonly string[], run: DetectRun): Promise<number> {
   const say = (words: string): void => {
     if (!run.quiet) process.stderr.write(words);
   };
-  if (run.draw !== undefined) await makeFolder(run.draw);
+  const { draw } = run;
+  if (draw !== undefined) await makeFolder(draw);
   const streaming = sources.includes('-');
-  const listed = streaming ? [] : await expand(sources);
+  const reading: InputOptions = {
+    recursive: run.recursive,
+    onSkipped: (folder, names) => {
+      const some = names.slice(0, 5).join(', ');
+      const more = names.length > 5 ? ` and ${names.length - 5} more` : '';
+      say(`${folder}: left out, since they are no PNG or JPEG: ${some}${more}\n`);
+    },
+  };
+  const listed = streaming ? [] : await listInputs(sources, reading);
+  const names = draw === undefined ? undefined : await DrawnNames.of(draw, listed, streaming);
   const device = await requestDevice();
   using model = new RetinaFace(device, run.configuration);
   await model.load(run.weights);
@@ -104,17 +132,25 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
   let done = 0;
   try {
     // Standard input is answered as it comes: waiting for a full batch could wait for ever.
-    for await (const files of batches(streaming ? paths(sources) : listed, streaming ? 1 : run.batch)) {
-      for (const found of await findAll(model, files, run.detection)) {
-        const result = await drawn(found, run.draw);
+    const inputs = streaming ? streamInputs(sources, reading) : listed;
+    for await (const batch of batches(inputs, streaming ? 1 : run.batch)) {
+      for (const found of await findAll(model, batch, run.detection)) {
+        const result = await drawn(found, names);
+        const { file } = result.input;
         done++;
-        if ('error' in result) {
+        if (result.error) {
           failed++;
-          if (!run.json) process.stderr.write(`${result.file}: ${result.error.message}\n`);
-        } else faces += result.faces.length;
+          if (!run.json) process.stderr.write(`${file}: ${result.error.message}\n`);
+        }
+        faces += result.faces?.length ?? 0;
+        if (result.cut) {
+          say(
+            `${file}: more faces than the best ${result.faces?.length ?? 0} that are given; --max-faces N gives more\n`,
+          );
+        }
         process.stdout.write(run.json ? `${JSON.stringify(toJson(result))}\n` : toText(result));
       }
-      progress.advance(files.length);
+      progress.advance(batch.length);
     }
   } finally {
     progress.end();
@@ -129,126 +165,89 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
 }
 
 /** Faces of some pictures, in order; what one of them does wrong harms no other. */
-async function findAll(model: RetinaFace, files: readonly string[], options: DetectOptions): Promise<Found[]> {
-  const read = await Promise.all(
-    files.map(async (file) => attempt(file, async () => ({ file, picture: await readImage(file), faces: [] }))),
-  );
-  const good = read.filter((item) => 'picture' in item);
-  let faces: readonly Face[][] | undefined;
-  try {
-    faces = await model.detect(
-      good.map(({ picture }) => picture),
-      options,
+async function findAll(model: RetinaFace, inputs: readonly Input[], options: DetectOptions): Promise<Found[]> {
+  const read = await Promise.all(inputs.map((input) => attempt({ input }, () => readInput(input))));
+  const good = read.filter(({ picture }) => picture !== undefined);
+  const search = async (some: readonly Found[]): Promise<Found[]> => {
+    const cut = new Set<number>();
+    const faces = await model.detect(
+      some.map(({ picture }) => picture!),
+      { ...options, onCut: (index) => cut.add(index) },
     );
+    return some.map((found, i) => ({ ...found, faces: faces[i]!, ...(cut.has(i) ? { cut: true } : {}) }));
+  };
+  let searched: readonly Found[] = [];
+  try {
+    searched = await search(good);
   } catch (error) {
     if (!(error instanceof RetinaFaceError) || error.name === 'DeviceLostError') throw error;
-  }
-  const results: Found[] = [];
-  for (const item of read) {
-    if ('error' in item) results.push(item);
-    else if (faces) results.push({ ...item, faces: faces[good.indexOf(item)] ?? [] });
     // One of the batch did not fit: each on its own tells which.
-    else
-      results.push(
-        await attempt(item.file, async () => ({ ...item, faces: await model.detect(item.picture, options) })),
-      );
+    const each: Found[] = [];
+    for (const { input, ...found } of good) {
+      each.push(await attempt({ input }, async () => (await search([{ input, ...found }]))[0]!));
+    }
+    searched = each;
   }
-  return results;
+  return read.map((found) => searched.find(({ input }) => input === found.input) ?? found);
 }
 
-async function attempt(file: string, work: () => Promise<Found>): Promise<Found> {
+async function readInput(input: Input): Promise<Found> {
+  if (input.error) throw input.error;
+  const picture = input.bytes ? decodeImage(input.bytes, 'standard input') : await readImage(input.file);
+  return { input, picture };
+}
+
+/** What the work answers, or what is known without it and the error. */
+async function attempt(known: Found, work: () => Promise<Found>): Promise<Found> {
   try {
     return await work();
   } catch (error) {
     if (!(error instanceof RetinaFaceError) || error.name === 'DeviceLostError') throw error;
-    return { file, error };
+    return { ...known, error };
   }
 }
 
-async function drawn(found: Found, folder: string | undefined): Promise<Found> {
-  if (folder === undefined || 'error' in found) return found;
-  return attempt(found.file, async () => {
-    const name = `${basename(found.file, extname(found.file))}.png`;
-    await writeImage(join(folder, name), drawFaces(found.picture, found.faces));
-    return found;
+async function drawn(found: Found, names: DrawnNames | undefined): Promise<Found> {
+  const { picture, faces, input } = found;
+  if (!names || !picture || !faces) return found;
+  return attempt(found, async () => {
+    const path = await names.next(input);
+    await makeFolder(dirname(path));
+    await writeImage(path, drawFaces(picture, faces));
+    return { ...found, drawn: path };
   });
 }
 
-function toJson(found: Found): object {
-  const { file } = found;
-  if ('error' in found) return { file, error: { name: found.error.name, message: found.error.message } };
-  const { width, height } = found.picture;
-  return { file, width, height, faces: found.faces };
+function toJson({ input: { file }, picture, faces, cut, drawn: path, error }: Found): object {
+  return {
+    file,
+    ...(picture && faces ? { width: picture.width, height: picture.height, faces } : {}),
+    ...(cut ? { cut } : {}),
+    ...(path === undefined ? {} : { drawn: path }),
+    ...(error ? { error: { name: error.name, message: error.message } } : {}),
+  };
 }
 
-function toText(found: Found): string {
-  if ('error' in found) return '';
-  const rows = found.faces.map(({ score, box }) => {
+function toText({ input: { file }, faces, drawn: path }: Found): string {
+  if (!faces) return '';
+  const rows = faces.map(({ score, box }) => {
     const { x1, y1, x2, y2 } = box;
     return `  ${score.toFixed(4)}  ${[x1, y1, x2, y2].map((value) => value.toFixed(1).padStart(8)).join('')}\n`;
   });
-  return `${found.file}: ${found.faces.length} face${found.faces.length === 1 ? '' : 's'}\n${rows.join('')}`;
-}
-
-/** Pictures named, and those in folders named, in order. */
-async function expand(sources: readonly string[]): Promise<string[]> {
-  const files: string[] = [];
-  for (const source of sources) {
-    const isFolder = await stat(source).then(
-      (info) => info.isDirectory(),
-      () => false,
-    );
-    if (!isFolder) {
-      // What is missing or no picture is told when it is read.
-      files.push(source);
-      continue;
-    }
-    const inside = (await readdir(source)).filter((name) => PICTURES.has(extname(name).toLowerCase())).sort();
-    if (inside.length === 0) {
-      throw new ImageError({
-        operation: 'detect',
-        expected: `pictures (${[...PICTURES].join(', ')}) in ${source}`,
-        got: 'a folder without any',
-        remedy: 'Name a folder that holds pictures; folders inside it are not searched.',
-      });
-    }
-    files.push(...inside.map((name) => join(source, name)));
-  }
-  return files;
-}
-
-/** The sources, with the lines of standard input in the place of `-`. */
-async function* paths(sources: readonly string[]): AsyncGenerator<string> {
-  for (const source of sources) {
-    if (source !== '-') yield* await expand([source]);
-    else for await (const line of createInterface({ input: process.stdin })) if (line.trim() !== '') yield line.trim();
-  }
+  const where = path === undefined ? '' : `, drawn in ${path}`;
+  return `${file}: ${faces.length} face${faces.length === 1 ? '' : 's'}${where}\n${rows.join('')}`;
 }
 
 async function* batches(
-  files: Iterable<string> | AsyncIterable<string>,
+  inputs: Iterable<Input> | AsyncIterable<Input>,
   size: number,
-): AsyncGenerator<readonly string[]> {
-  let batch: string[] = [];
-  for await (const file of files) {
-    batch.push(file);
+): AsyncGenerator<readonly Input[]> {
+  let batch: Input[] = [];
+  for await (const input of inputs) {
+    batch.push(input);
     if (batch.length < size) continue;
     yield batch;
     batch = [];
   }
   if (batch.length > 0) yield batch;
-}
-
-async function makeFolder(folder: string): Promise<void> {
-  try {
-    await mkdir(folder, { recursive: true });
-  } catch (cause) {
-    throw new FileError({
-      operation: `write pictures to ${folder}`,
-      expected: 'a folder that can be made',
-      got: cause instanceof Error ? cause.message : String(cause),
-      remedy: 'Name another folder with --draw.',
-      cause,
-    });
-  }
 }

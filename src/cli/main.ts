@@ -1,10 +1,12 @@
 #!/usr/bin/env node
+import { readFile } from 'node:fs/promises';
 import { ArgumentError, RetinaFaceError } from '../gpu/errors.js';
 import { convert } from './convert.js';
 import { detect } from './detect.js';
 import { doctor } from './doctor.js';
 import { evaluate } from './evaluate.js';
 import { EXIT, type Command } from './command.js';
+import { finish, guardOutput } from './output.js';
 import { reproduce } from './reproduce.js';
 import { table } from './table.js';
 import { train } from './train.js';
@@ -21,7 +23,7 @@ const HELP = `retinaface: face detection with landmarks, on WebGPU
   retinaface convert IN OUT    turn PyTorch weights into safetensors
   retinaface doctor            say what this machine has, and what it lacks
 
-\`retinaface COMMAND --help\` says more. Data goes to stdout, words to stderr.
+\`retinaface COMMAND --help\` says more, \`retinaface --version\` which it is. Data goes to stdout, words to stderr.
 Exit codes: 0 done · 1 some input failed · 2 wrong usage · 3 no device, or the device was lost.
 `;
 
@@ -30,6 +32,10 @@ async function main(args: readonly string[]): Promise<number> {
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(HELP);
     return name === undefined ? EXIT.usage : EXIT.done;
+  }
+  if (name === '--version' || name === 'version') {
+    process.stdout.write(`${await version()}\n`);
+    return EXIT.done;
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) {
@@ -53,11 +59,11 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-// A reader that closes the pipe early (`| head`) is no fault.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(EXIT.done);
-  throw error;
-});
-const code = await main(process.argv.slice(2));
-// Dawn keeps the event loop alive; what was written must still get out.
-process.stdout.write('', () => process.exit(code));
+/** That of the package that this file is part of. */
+async function version(): Promise<string> {
+  const file = new URL(import.meta.resolve('retinaface-webgpu/package.json'));
+  return (JSON.parse(await readFile(file, 'utf8')) as { readonly version: string }).version;
+}
+
+guardOutput();
+finish(await main(process.argv.slice(2)));

@@ -1,5 +1,5 @@
-import { mkdir, readdir, stat } from 'node:fs/promises';
-import { basename, dirname, extname, join, sep } from 'node:path';
+import { lstat, mkdir, readdir, stat } from 'node:fs/promises';
+import { basename, dirname, extname, join, resolve, sep } from 'node:path';
 import type { Detections } from '../evaluate/detections.js';
 import type { EvaluationSource, PredictionStore } from '../evaluate/evaluate_model.js';
 import {
@@ -238,7 +238,19 @@ export class PredictionFolder implements PredictionStore {
 /** Makes a folder and those above it. @throws FileError. */
 export async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    // One by one: where none can be made, as below /proc, Node's own way of making all at once never returns.
+    const missing: string[] = [];
+    let path = resolve(folder);
+    while (!(await isThere(path))) {
+      missing.push(path);
+      path = dirname(path);
+    }
+    for (const each of missing.reverse()) {
+      await mkdir(each).catch((error: unknown) => {
+        if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      });
+    }
+    if (missing.length === 0 && !(await stat(folder)).isDirectory()) throw new Error('a file of that name is there');
   } catch (cause) {
     throw new FileError({
       operation: `make the folder ${folder}`,
@@ -248,6 +260,13 @@ export async function makeFolder(folder: string): Promise<void> {
       cause,
     });
   }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => dirname(path) === path,
+  );
 }
 
 /**

@@ -1,7 +1,8 @@
 // The command line as a user meets it: processes, exit codes, what goes to stdout and what to stderr.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { closeSync, openSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +16,8 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), 'retinaface-cli-'));
 test.after(() => rm(folder, { recursive: true }));
 
+await writeFile(join(folder, 'flat.png'), encodePng({ data: new Uint8Array(64 * 4).fill(9), width: 8, height: 8 }));
+
 interface Finished {
   readonly code: number | null;
   readonly stdout: string;
@@ -22,15 +25,18 @@ interface Finished {
 }
 
 /** Runs `retinaface` with arguments, in the temporary folder, with some standard input. */
-async function retinaface(args: readonly string[], input = ''): Promise<Finished> {
+async function retinaface(args: readonly string[], input: string | Buffer = '', output?: number): Promise<Finished> {
   const main = join(root, 'src/cli/main.ts');
   const tsx = join(root, 'node_modules/tsx/dist/loader.mjs');
-  const child = spawn(process.execPath, ['--import', tsx, main, ...args], { cwd: folder });
+  const child = spawn(process.execPath, ['--import', tsx, main, ...args], {
+    cwd: folder,
+    stdio: ['pipe', output ?? 'pipe', 'pipe'],
+  });
   let stdout = '';
   let stderr = '';
-  child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));
-  child.stderr.on('data', (text: Buffer) => (stderr += text.toString()));
-  child.stdin.end(input);
+  child.stdout?.on('data', (text: Buffer) => (stdout += text.toString()));
+  child.stderr!.on('data', (text: Buffer) => (stderr += text.toString()));
+  child.stdin!.end(input);
   const code = await new Promise<number | null>((resolve) => child.on('close', resolve));
   return { code, stdout, stderr };
 }
@@ -77,6 +83,40 @@ test('wrong usage exits with 2 and says what is wrong', async () => {
   }
 });
 
+test("--version is the package's; no word stands twice before what went wrong", async () => {
+  const { version } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as { version: string };
+  assert.deepEqual(await retinaface(['--version']), { code: 0, stdout: `${version}\n`, stderr: '' });
+  const { stderr } = await retinaface(['detect', '--josn', 'a.png']);
+  assert.match(stderr, /^retinaface detect: expected .* got --josn\. Did you mean --json\?\n$/);
+});
+
+test('a full disk behind stdout is a plain error, with one line or many', async () => {
+  const full = openSync('/dev/full', 'w');
+  for (const args of [['--help'], ['detect', '--quiet', 'flat.png', 'flat.png']]) {
+    const { code, stderr } = await retinaface(args, '', full);
+    assert.equal(code, 1);
+    const said = stderr.replace(/^Warning: .*\n/gm, '');
+    assert.match(
+      said,
+      /^retinaface: expected to write to standard output, got ENOSPC[^\n]*Make room on the disk[^\n]*\n$/,
+    );
+  }
+  closeSync(full);
+});
+
+test('what cannot be drawn keeps its faces, what was drawn says where; a picture may come through standard input', async () => {
+  await mkdir(join(folder, 'blocked/flat.png'), { recursive: true });
+  const blocked = await retinaface(['detect', '--json', '--draw', 'blocked', 'flat.png']);
+  assert.equal(blocked.code, 1);
+  const [line] = lines(blocked.stdout);
+  assert.deepEqual([line?.faces, line?.width, line?.error?.name], [[], 8, 'FileError']);
+  const drawn = await retinaface(['detect', '--json', '--draw', '.', '-'], await readFile(join(folder, 'flat.png')));
+  assert.deepEqual(
+    [drawn.code, lines(drawn.stdout)],
+    [0, [{ file: '-', width: 8, height: 8, faces: [], drawn: 'stdin.png' }]],
+  );
+});
+
 test('doctor names the adapter and sees its kernels run', async () => {
   const { code, stdout } = await retinaface(['doctor']);
   assert.equal(code, 0);
@@ -85,7 +125,6 @@ test('doctor names the adapter and sees its kernels run', async () => {
 });
 
 test('the weights in the box are taken where none are named; those that are missing are named with a remedy', async () => {
-  await writeFile(join(folder, 'flat.png'), encodePng({ data: new Uint8Array(64 * 4).fill(9), width: 8, height: 8 }));
   const none = await retinaface(['detect', 'flat.png', '--json']);
   assert.equal(none.code, 0);
   assert.deepEqual(lines(none.stdout)[0]!.faces, []);

@@ -1,0 +1,113 @@
+// Which pictures are searched, and where they are drawn: nothing is lost, nothing left out without a word.
+import assert from 'node:assert/strict';
+import { link, mkdir, mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { test } from 'uvu';
+import { DrawnNames } from '../../src/cli/drawn_names.js';
+import { listInputs } from '../../src/cli/inputs.js';
+import { makeFolder } from '../../src/node/wider_files.js';
+
+const root = await mkdtemp(join(tmpdir(), 'retinaface-inputs-'));
+test.after(() => rm(root, { recursive: true }));
+const at = (path: string): string => join(root, path);
+
+async function files(...paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    await mkdir(dirname(at(path)), { recursive: true });
+    await writeFile(at(path), '');
+  }
+}
+
+async function listed(sources: readonly string[], recursive = false) {
+  const skipped: string[] = [];
+  const inputs = await listInputs(sources.map(at), {
+    recursive,
+    onSkipped: (_, names) => void skipped.push(...names),
+  });
+  return {
+    names: inputs.filter(({ error }) => !error).map(({ file }) => relative(root, file)),
+    errors: inputs.filter(({ error }) => error).map(({ error }) => error!.message),
+    skipped,
+    inputs,
+  };
+}
+
+test('a folder stands for its pictures; what is no PNG or JPEG is named, folders inside wait for --recursive', async () => {
+  await files('f/b.png', 'f/a.JPG', 'f/c.webp', 'f/d.gif', 'f/notes.txt', 'f/deep/e.jpeg', 'f/deep/deeper/g.jfif');
+  await symlink(at('f'), at('f/deep/loop'));
+  const flat = await listed(['f']);
+  assert.deepEqual(flat.names, ['f/a.JPG', 'f/b.png']);
+  assert.deepEqual(flat.skipped, ['c.webp', 'd.gif']);
+  const deep = await listed(['f'], true);
+  assert.deepEqual(deep.names, ['f/a.JPG', 'f/b.png', 'f/deep/deeper/g.jfif', 'f/deep/e.jpeg']);
+  assert.deepEqual(deep.inputs.map(({ below }) => below).at(-1), 'deep/e.jpeg');
+});
+
+test('an empty folder among others is one failure, not the end', async () => {
+  await mkdir(at('empty'));
+  await files('only/x.webp', 'more/y.png');
+  const { names, errors } = await listed(['empty', 'only', 'more']);
+  assert.deepEqual(names, ['more/y.png']);
+  assert.match(errors[0]!, /without any/);
+  assert.match(errors[1]!, /but with x\.webp.*--recursive/);
+});
+
+test('patterns that a shell left alone stand for what they match; names with such letters are names', async () => {
+  await files('g/a1.jpg', 'g/a2.jpg', 'g/b1.png', 'g/.a3.jpg', 'g/in/a4.jpg', 'g/[x].jpg', 'g/a1.txt');
+  assert.deepEqual((await listed(['g/a*.jpg'])).names, ['g/a1.jpg', 'g/a2.jpg']);
+  assert.deepEqual((await listed(['g/?1.*'])).names, ['g/a1.jpg', 'g/b1.png']);
+  assert.deepEqual((await listed(['g/[!a]1.png', 'g/a[12].jpg'])).names, ['g/b1.png', 'g/a1.jpg', 'g/a2.jpg']);
+  assert.deepEqual((await listed(['g/**/a*.jpg'])).names, ['g/a1.jpg', 'g/a2.jpg', 'g/in/a4.jpg']);
+  assert.deepEqual((await listed(['*/in'])).names, ['g/in/a4.jpg']);
+  assert.deepEqual((await listed(['g/[x].jpg'])).names, ['g/[x].jpg']);
+  assert.match((await listed(['g/z*.jpg'])).errors[0]!, /files that this pattern stands for, got none/);
+  // What is missing is told when it is read.
+  assert.deepEqual((await listed(['g/absent.jpg'])).names, ['g/absent.jpg']);
+});
+
+async function drawnOf(sources: readonly string[], folder: string, recursive = false, streaming = false) {
+  const { inputs } = await listed(sources, recursive);
+  const names = await DrawnNames.of(at(folder), inputs, streaming);
+  const drawn: string[] = [];
+  for (const input of inputs) drawn.push(relative(root, await names.next(input)));
+  return drawn;
+}
+
+test('no two pictures are drawn into one file: folders are kept, equal names numbered', async () => {
+  await files('p/x.jpg', 'q/x.jpg', 'p/x.png', 'p/sub/x.jpg');
+  assert.deepEqual(await drawnOf(['p/x.jpg', 'q/x.jpg'], 'out'), ['out/x.png', 'out/x-2.png']);
+  assert.deepEqual(await drawnOf(['p', 'q'], 'out', true), [
+    'out/sub/x.png',
+    'out/x.png',
+    'out/x-2.png',
+    'out/x-3.png',
+  ]);
+});
+
+test('a picture that is searched is never written over, under whatever name', async () => {
+  await files('own/a.png', 'own/b.jpg');
+  assert.deepEqual(await drawnOf(['own'], 'own'), ['own/a-2.png', 'own/b.png']);
+  // By a link to the file, and by a link to the folder.
+  await files('links/seen.txt');
+  await symlink(at('own/a.png'), at('links/a.png'));
+  await link(at('own/b.jpg'), at('links/b.png'));
+  await symlink(at('own'), at('alias'));
+  assert.deepEqual(await drawnOf(['own'], 'links'), ['links/a-2.png', 'links/b-2.png']);
+  assert.deepEqual(await drawnOf(['own'], 'alias'), ['alias/a-2.png', 'alias/b.png']);
+  // What an earlier run drew is drawn again; where pictures are named as the run goes, it may be one of them.
+  await files('again/a.png');
+  assert.deepEqual(await drawnOf(['own/a.png'], 'again'), ['again/a.png']);
+  assert.deepEqual(await drawnOf(['own/a.png'], 'again', false, true), ['again/a-2.png']);
+});
+
+test('folders are made one by one; where none can be, that is an error and no wait without end', async () => {
+  await makeFolder(at('new/er/est'));
+  assert.deepEqual(await readdir(at('new/er')), ['est']);
+  await makeFolder(at('new/er/est'));
+  await assert.rejects(makeFolder('/proc/retinaface/drawn'), { name: 'FileError' });
+  await assert.rejects(makeFolder(at('p/x.jpg/in')), { name: 'FileError' });
+  await assert.rejects(makeFolder(at('p/x.jpg')), { name: 'FileError', message: /a file of that name/ });
+});
+
+test.run();
