@@ -59,8 +59,8 @@ or one picture.`,
   notes: `A JSON line: {"file","width","height","faces":[{"score","box":{"x1","y1","x2","y2"},"landmarks":{"leftEye":{"x","y"},
 "rightEye","nose","leftMouth","rightMouth"}}]}, in pixels of the upright picture; left is the picture's left.
 "drawn" is added with --draw, the file written, and "cut": true where there were more faces than --max-faces.
-A picture that fails gives {"file","error":{"name","message"}}, one that cannot be drawn its faces as well; the next goes on,
-and the exit code is then 1.`,
+A picture that fails gives {"file","error":{"name","message"}}, one that cannot be drawn its faces as well; the next goes
+on, and the exit code is then 1.`,
   words: true,
   run({ scoreThreshold, nmsThreshold, maxFaces, size, ...values }, sources) {
     if (sources.length === 0) {
