@@ -4,8 +4,10 @@ import { join } from 'node:path';
 import { averagePrecision } from '../evaluate/average_precision.js';
 import type { Predictions } from '../evaluate/detections.js';
 import { type EvaluationSource, searchPictures } from '../evaluate/evaluate_model.js';
-import { landmarkErrors } from '../evaluate/landmarks.js';
+import { evaluateHeights, heightName, LANDMARK_HEIGHT } from '../evaluate/heights.js';
+import { type LandmarkErrors, landmarkErrors } from '../evaluate/landmarks.js';
 import { type Protocol, type ProtocolName, protocolOf, protocols, type SearchSize } from '../evaluate/protocol.js';
+import { SUBSETS } from '../evaluate/ground_truth.js';
 import { ArgumentError, FileError } from '../gpu/errors.js';
 import { requestDevice } from '../node/device.js';
 import { figures, writeReport, writeText } from '../node/evaluate_report.js';
@@ -42,7 +44,8 @@ const OPTIONS = {
   json: flag({
     help:
       '{"easy","medium","hard","protocol":{…}} on stdout, and nothing else; "landmarks" as well, their errors over √(w·h), ' +
-      'where faces are annotated; of a --shard {"shard","pictures","protocol":{…}}',
+      'where faces are annotated, and "heights", the same from 50 px, from 24 px and of all faces, where no lists say ' +
+      'which count; of a --shard {"shard","pictures","protocol":{…}}',
   }),
   quiet: flag({ help: 'no words on stderr but errors' }),
   protocol: oneOf(Object.keys(protocols) as ProtocolName[], {
@@ -176,6 +179,7 @@ export const evaluate: Command = defineCommand({
         pictures: names.length,
       },
       landmarks: landmarkErrors(groundTruth, predictions),
+      heights: groundTruth.subsets === 'all' ? evaluateHeights(groundTruth, predictions) : undefined,
       groundTruth,
       predictions,
       source,
@@ -184,7 +188,8 @@ export const evaluate: Command = defineCommand({
       await writeReport(out, report);
       say(`${join(out, source ? 'worst.html' : 'result.json')} and what stands beside it are written\n`);
     }
-    if (groundTruth.subsets === 'all') say('no lists of faces that count: every face counts in all three figures\n');
+    if (groundTruth.subsets === 'all')
+      say('no lists of faces that count: every face counts, and figures are by the heights of their boxes\n');
     process.stdout.write(json ? `${JSON.stringify(figures(report))}\n` : toText(report));
     return EXIT.done;
   },
@@ -357,14 +362,16 @@ async function copyPredictions(folder: string, predictions: Predictions, landmar
   for (const [name, detections] of predictions) await store.write(name, detections);
 }
 
-function toText({ result, protocol, landmarks }: Parameters<typeof figures>[0]): string {
-  const rows = (['easy', 'medium', 'hard'] as const).map((subset) => {
-    const { averagePrecision: ap, faces } = result.curves[subset];
-    return `${subset.padEnd(8)}${Number.isNaN(ap) ? 'no faces count' : ap.toFixed(4)}  ${faces.toLocaleString('en')} faces\n`;
-  });
-  const points = landmarks
-    ? `landmarks: mean error ${(100 * landmarks.meanError).toFixed(2)}% of √(w·h), ${(100 * landmarks.failureRate).toFixed(2)}% fail at 10%, ` +
-      `on ${landmarks.found} of ${landmarks.faces} annotated faces\n`
-    : '';
-  return `${rows.join('')}${points}protocol: ${JSON.stringify(protocol)}\n`;
+function toText({ result, protocol, landmarks, heights }: Parameters<typeof figures>[0]): string {
+  const row = (name: string, ap: number, faces: number): string =>
+    `${name.padEnd(12)}${Number.isNaN(ap) ? 'no faces count' : ap.toFixed(4)}  ${faces.toLocaleString('en')} faces\n`;
+  const pointsOf = (which: string, { meanError, failureRate, found, faces }: LandmarkErrors): string =>
+    `landmarks${which}: mean error ${(100 * meanError).toFixed(2)}% of √(w·h), ${(100 * failureRate).toFixed(2)}% fail at 10%, ` +
+    `on ${found} of ${faces} annotated faces\n`;
+  const rows = heights
+    ? heights.precisions.map(({ least, averagePrecision: ap, faces }) => row(heightName(least), ap, faces))
+    : SUBSETS.map((subset) => row(subset, result.curves[subset].averagePrecision, result.curves[subset].faces));
+  const points = landmarks ? pointsOf('', landmarks) : '';
+  const tall = heights?.landmarks ? pointsOf(` from ${LANDMARK_HEIGHT} px`, heights.landmarks) : '';
+  return `${rows.join('')}${points}${tall}protocol: ${JSON.stringify(protocol)}\n`;
 }

@@ -1,8 +1,6 @@
 import { type AugmentOptions, drawAugmentation, plainPlan } from '../data/augment.js';
 import { plannedBatch } from '../data/batch.js';
 import { randomOf } from '../data/random.js';
-import { evaluateModel } from '../evaluate/evaluate_model.js';
-import { groundTruthFromSamples } from '../evaluate/ground_truth.js';
 import { DeviceLostError, LimitError, OutOfMemoryError, RetinaFaceError } from '../gpu/errors.js';
 import { readBytes, writeFileAtomic } from '../node/files.js';
 import { requestDevice, RetinaFace } from '../node/index.js';
@@ -17,6 +15,7 @@ import { freeBatch, Trainer } from '../train/trainer.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { type Command, defineCommand, EXIT } from './command.js';
+import { comparedEntries, figuresText, HeldEvaluation } from './train/evaluation.js';
 import { lossesOf } from './train/losses.js';
 import { TRAIN_OPTIONS, type TrainRun, trainRun } from './train/options.js';
 import { TrainingSources } from './train/sources.js';
@@ -60,6 +59,7 @@ function identityOf(run: TrainRun, { digest, rule }: TrainingSources): string {
   const free = new Set<keyof TrainRun>([
     'workdir',
     'heldOut',
+    'compare',
     'workers',
     'skipLimit',
     'cache',
@@ -199,7 +199,13 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   process.once('SIGINT', onInterrupt);
   process.once('SIGTERM', onInterrupt);
 
-  const groundTruth = held && groundTruthFromSamples(held.samples);
+  const evaluation = held && new HeldEvaluation(held);
+  const { compare } = run;
+  const compared =
+    compare === undefined
+      ? undefined
+      : await evaluation?.compare(device, compare, { path: workdir.file('compared.json'), say });
+  if (compared) say(`${compare!}: average precision ${figuresText(compared)}\n`);
   const speed = new Speed(performance.now() / 1000);
   const smoothed = new Smoothed(20);
   let shown = 0;
@@ -226,15 +232,16 @@ async function trainNetwork(run: TrainRun): Promise<number> {
     },
     save: (checkpoint, which) => workdir.save(checkpoint, which),
     async evaluate(epoch) {
-      const { source } = held!;
-      const { easy } = await evaluateModel(model, source, groundTruth!, { batch: 4 });
+      const { figures, mean } = await evaluation!.measure(model);
       say(
-        `epoch ${epoch + 1}: average precision ${easy.toFixed(4)} on ${source.length} pictures kept out of training\n`,
+        `epoch ${epoch + 1}: average precision ${figuresText(figures)} on ${evaluation!.length} pictures kept out of training\n` +
+          (compared ? `${compare!}: ${figuresText(compared)}\n` : ''),
       );
-      await workdir.record({ step: (epoch + 1) * stepsPerEpoch, epoch, AP: easy });
+      const others = compared ? comparedEntries(compared, compare!) : {};
+      await workdir.record({ step: (epoch + 1) * stepsPerEpoch, epoch, ...figures, ...others });
       await workdir.draw();
       speed.resume(performance.now() / 1000);
-      return easy;
+      return mean;
     },
     stopRequested: () => stop,
     now: () => performance.now() / 1000,
@@ -245,7 +252,7 @@ async function trainNetwork(run: TrainRun): Promise<number> {
     const end = await runTraining(trainer, { epochs, saveEvery, evaluateEvery, stepsPerEpoch, schedule }, from, host);
     await workdir.draw();
     const best = end.best
-      ? `, best average precision ${end.best.score.toFixed(4)} after epoch ${end.best.epoch + 1}`
+      ? `, best mean average precision ${end.best.score.toFixed(4)} after epoch ${end.best.epoch + 1}`
       : '';
     const { omitted } = sources;
     const { length: skips } = loader.skipped;

@@ -153,24 +153,31 @@ export function groundTruthFromSamples(samples: readonly Sample[], source = 'sam
 }
 
 /**
- * Labels whose subsets are by the heights of the faces' boxes, in the manner of WIDER FACE's: all count in hard, those of at
- * least `medium` pixels in medium, those of at least `easy` in easy; the others are ignored there.
+ * The same ground truth with subsets by the heights of the faces' boxes, in the manner of WIDER FACE's: all count in hard, those
+ * of at least `medium` pixels in medium, those of at least `easy` in easy; the others are ignored there.
  */
-export function groundTruthByHeight(
-  samples: readonly Sample[],
+export function countByHeight(
+  { pictures }: GroundTruth,
   least: { readonly easy: number; readonly medium: number },
-  source = 'samples',
 ): GroundTruth {
-  const { pictures } = groundTruthFromSamples(samples, source);
   const counted = pictures.map((picture) => {
     const { boxes } = picture;
     const from = (height: number): Uint8Array =>
       Uint8Array.from({ length: boxes.length / 4 }, (_, i) =>
         boxes[4 * i + 3]! - boxes[4 * i + 1]! >= height ? 1 : 0,
       );
-    return { ...picture, counts: { easy: from(least.easy), medium: from(least.medium), hard: from(0) } };
+    return { ...picture, counts: { easy: from(least.easy), medium: from(least.medium), hard: from(-Infinity) } };
   });
-  return checked(counted, source, 'lists');
+  return { pictures: counted, subsets: 'lists' };
+}
+
+/** Labels with subsets by heights, as `countByHeight` has them. */
+export function groundTruthByHeight(
+  samples: readonly Sample[],
+  least: { readonly easy: number; readonly medium: number },
+  source = 'samples',
+): GroundTruth {
+  return countByHeight(groundTruthFromSamples(samples, source), least);
 }
 
 /** Ground truth from JSON lines `{"image","faces"}`; every face counts. @throws LabelError with the line. */

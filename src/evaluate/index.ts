@@ -29,6 +29,14 @@ export {
   type Subset,
   type SubsetFiles,
 } from './ground_truth.js';
+export {
+  evaluateHeights,
+  type HeightEvaluation,
+  type HeightPrecision,
+  HEIGHTS,
+  LANDMARK_HEIGHT,
+  meanPrecision,
+} from './heights.js';
 export { type LandmarkErrors, landmarkErrors, type LandmarkOptions } from './landmarks.js';
 export { formatPredictions, parsePredictions } from './predictions.js';
 export { type Protocol, type ProtocolName, protocols, type SearchSize } from './protocol.js';

@@ -8,6 +8,8 @@ export interface LandmarkOptions {
   readonly iouThreshold?: number;
   /** A face whose error is above this has failed. Default 0.1. */
   readonly failureThreshold?: number;
+  /** Faces whose box is lower than this are neither counted nor measured, in pixels. Default 0. */
+  readonly leastHeight?: number;
 }
 
 /** Errors of landmarks on annotated faces that were found. */
@@ -37,12 +39,12 @@ export function landmarkErrors(
   predictions: Predictions,
   options: LandmarkOptions = {},
 ): LandmarkErrors | undefined {
-  const { iouThreshold = 0.5, failureThreshold = 0.1 } = options;
-  if (!(iouThreshold > 0 && iouThreshold <= 1 && failureThreshold > 0)) {
+  const { iouThreshold = 0.5, failureThreshold = 0.1, leastHeight = 0 } = options;
+  if (!(iouThreshold > 0 && iouThreshold <= 1 && failureThreshold > 0 && leastHeight >= 0)) {
     throw new ArgumentError({
       operation: 'landmarkErrors',
-      expected: 'an iouThreshold above 0 and at most 1, and a failureThreshold above 0',
-      got: `${iouThreshold} and ${failureThreshold}`,
+      expected: 'an iouThreshold above 0 and at most 1, a failureThreshold above 0, a leastHeight of 0 or more',
+      got: `${iouThreshold}, ${failureThreshold} and ${leastHeight}`,
       remedy: 'Leave both out for the usual ones.',
     });
   }
@@ -55,7 +57,9 @@ export function landmarkErrors(
     const area = (face: number): number =>
       (boxes[4 * face + 2]! - boxes[4 * face]!) * (boxes[4 * face + 3]! - boxes[4 * face + 1]!);
     const annotated = (face: number): boolean =>
-      area(face) > 0 && landmarks.subarray(10 * face, 10 * face + 10).every((value) => Number.isFinite(value));
+      area(face) > 0 &&
+      boxes[4 * face + 3]! - boxes[4 * face + 1]! >= leastHeight &&
+      landmarks.subarray(10 * face, 10 * face + 10).every((value) => Number.isFinite(value));
     for (let face = 0; face < boxes.length / 4; face++) if (annotated(face)) faces++;
     const detections = predictions.get(name);
     if (!detections?.landmarks) continue;

@@ -3,6 +3,7 @@ import { chartSvg } from '../evaluate/chart_svg.js';
 import type { Predictions } from '../evaluate/detections.js';
 import type { EvaluationSource } from '../evaluate/evaluate_model.js';
 import { type GroundTruth, SUBSETS } from '../evaluate/ground_truth.js';
+import { type HeightEvaluation, LANDMARK_HEIGHT } from '../evaluate/heights.js';
 import type { LandmarkErrors } from '../evaluate/landmarks.js';
 import { type Fault, faultPage, faultPicture, type ShownFault, worstFaults } from '../evaluate/worst.js';
 import type { WiderPrecision } from '../evaluate/average_precision.js';
@@ -16,6 +17,8 @@ export interface Report {
   readonly result: WiderPrecision;
   readonly protocol: Readonly<Record<string, unknown>>;
   readonly landmarks: LandmarkErrors | undefined;
+  /** By the height of faces, where no lists say which faces count. */
+  readonly heights?: HeightEvaluation | undefined;
   readonly groundTruth: GroundTruth;
   readonly predictions: Predictions;
   /** The pictures, for the page of faults; without them there is none. */
@@ -23,11 +26,37 @@ export interface Report {
 }
 
 /** The figures as `--json` prints them: `null` where no face counts. */
-export function figures({ result, protocol, landmarks }: Pick<Report, 'result' | 'protocol' | 'landmarks'>): object {
+export function figures({
+  result,
+  protocol,
+  landmarks,
+  heights,
+}: Pick<Report, 'result' | 'protocol' | 'landmarks' | 'heights'>): object {
   const { easy, medium, hard } = result;
-  if (!landmarks) return { easy, medium, hard, protocol };
-  const { meanError, failureRate, perPoint, faces, found } = landmarks;
-  return { easy, medium, hard, protocol, landmarks: { meanError, failureRate, perPoint, faces, found } };
+  const pointsOf = ({ meanError, failureRate, perPoint, faces, found }: LandmarkErrors): object => ({
+    meanError,
+    failureRate,
+    perPoint,
+    faces,
+    found,
+  });
+  return {
+    easy,
+    medium,
+    hard,
+    protocol,
+    ...(landmarks ? { landmarks: pointsOf(landmarks) } : {}),
+    ...(heights
+      ? {
+          heights: {
+            precisions: heights.precisions,
+            ...(heights.landmarks
+              ? { landmarks: { leastHeight: LANDMARK_HEIGHT, ...pointsOf(heights.landmarks) } }
+              : {}),
+          },
+        }
+      : {}),
+  };
 }
 
 /**
