@@ -5,13 +5,14 @@
 // anchors [A] or [n, A] vec4 (cx, cy, w, h); faces [n, F] vec4 corners, counts [n] of them real; forced [n, F], NONE for
 // the others. One workgroup: one face; each invocation takes every 256th anchor, then halves. Grid: (F, n). Deterministic.
 
-import package::shared::matching::match_iou;
+import package::shared::matching::{is_taught, match_iou};
 
 struct Params {
   anchors: u32,
   faces: u32,
   anchor_stride: u32, // 0: one set of anchors for all images; A: one each
   minimum: f32,
+  ignored: f32, // faces whose longer edge is under this take no anchor
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -31,7 +32,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let row = workgroup.y * params.faces + workgroup.x;
   let face = faces[row];
   let first = workgroup.y * params.anchor_stride;
-  let end = select(0u, params.anchors, workgroup.x < counts[workgroup.y]);
+  let end = select(0u, params.anchors, workgroup.x < counts[workgroup.y] && is_taught(face, params.ignored));
   var best = 0.0;
   var place = NONE;
   for (var a = local; a < end; a += SIZE) {

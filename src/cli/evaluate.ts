@@ -364,7 +364,7 @@ async function copyPredictions(folder: string, predictions: Predictions, landmar
 
 function toText({ result, protocol, landmarks, heights }: Parameters<typeof figures>[0]): string {
   const row = (name: string, ap: number, faces: number): string =>
-    `${name.padEnd(12)}${Number.isNaN(ap) ? 'no faces count' : ap.toFixed(4)}  ${faces.toLocaleString('en')} faces\n`;
+    `${name.padEnd(heights ? 12 : 8)}${Number.isNaN(ap) ? 'no faces count' : ap.toFixed(4)}  ${faces.toLocaleString('en')} faces\n`;
   const pointsOf = (which: string, { meanError, failureRate, found, faces }: LandmarkErrors): string =>
     `landmarks${which}: mean error ${(100 * meanError).toFixed(2)}% of √(w·h), ${(100 * failureRate).toFixed(2)}% fail at 10%, ` +
     `on ${found} of ${faces} annotated faces\n`;

@@ -109,7 +109,11 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   network.parameters.freeze(run.freeze);
   const { clipNorm } = run;
   const { configuration } = network;
-  const { losses, chosen } = lossesOf(run.loss, { configuration, faceless: sources.faceless });
+  const { losses, chosen } = lossesOf(run.loss, {
+    configuration,
+    faceless: sources.faceless,
+    ignoreBelow: run.ignoreBelow,
+  });
   if (chosen !== undefined) say(`loss ${chosen}: some pictures have no face\n`);
   using trainer = new Trainer(network, {
     momentum: run.momentum,
@@ -133,7 +137,11 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   const { stepsPerEpoch } = loader;
   const total = run.epochs * stepsPerEpoch;
 
-  const augmentation: AugmentOptions = run.stretch === undefined ? {} : { stretch: run.stretch };
+  const augmentation: AugmentOptions = {
+    ...(run.stretch === undefined ? {} : { stretch: run.stretch }),
+    ...(run.crops === undefined ? {} : { scales: run.crops }),
+    ...(run.portraits === undefined ? {} : { portraits: run.portraits }),
+  };
   /** Part `part` of a loaded step, augmented. */
   const batchOf = (epoch: number, loaded: LoadedBatch, part: number) => {
     const planned = Array.from({ length: run.batch }, (_, i) => {

@@ -48,6 +48,11 @@ export interface AugmentOptions {
    * pictures that were stretched become ordinary. Default 1: square crops.
    */
   readonly stretch?: number;
+  /**
+   * Probability of a portrait where a picture has a face of 48 pixels or more: a crop around one of those, 1.1 to 2.5 times as large,
+   * that holds all of it and may reach beyond the picture. Random crops show faces that large seldom. Default 0.
+   */
+  readonly portraits?: number;
   /** Crops are drawn again, so many times, until a face stays. Default 50; then the whole short side is taken. */
   readonly attempts?: number;
   /** Probability of a flip. Default 0.5. */
@@ -63,6 +68,12 @@ export interface AugmentOptions {
   readonly hue?: number;
 }
 
+/** Faces that are lower or narrower make no portrait: blown up, they are a blur. In pixels of the picture. */
+const PORTRAIT_FACE = 48;
+
+/** Edge of a portrait relative to the longer one of its face. */
+const PORTRAIT_EDGES = [1.1, 2.5] as const;
+
 /** Edges of crops relative to the short side, as in the report. */
 export const CROP_SCALES: readonly number[] = [0.3, 0.45, 0.6, 0.8, 1];
 
@@ -74,7 +85,7 @@ const MIRRORED = [1, 0, 2, 4, 3] as const;
 /**
  * Draws what is done to a picture in this epoch: a square crop, or one stretched by `stretch`, in which at least one face
  * has its centre, a flip, and changes of colour.
- * @throws ArgumentError for scales that are no positive numbers, and a stretch under 1.
+ * @throws ArgumentError for scales that are no positive numbers, a stretch under 1, and portraits that are no probability.
  */
 export function drawAugmentation(
   random: Random,
@@ -85,6 +96,7 @@ export function drawAugmentation(
   const {
     scales = CROP_SCALES,
     stretch = 1,
+    portraits = 0,
     attempts = 50,
     flip = 0.5,
     colour = 0.5,
@@ -108,7 +120,24 @@ export function drawAugmentation(
       remedy: 'Pass how many times longer one side of a crop may be, or leave it out.',
     });
   }
+  if (!(portraits >= 0 && portraits <= 1)) {
+    throw new ArgumentError({
+      operation: 'drawAugmentation',
+      expected: 'portraits of 0 to 1',
+      got: String(portraits),
+      remedy: 'Pass the probability of a crop around one large face.',
+    });
+  }
   const short = Math.min(width, height);
+  const portrait = (): Crop | undefined => {
+    // Without portraits the draws are those that they always were.
+    if (portraits === 0) return undefined;
+    const large = faces.filter(({ box: [x1, y1, x2, y2] }) => Math.min(x2 - x1, y2 - y1) >= PORTRAIT_FACE);
+    if (!random.chance(portraits) || large.length === 0) return undefined;
+    const [x1, y1, x2, y2] = random.pick(large).box;
+    const edge = Math.max(x2 - x1, y2 - y1) * random.between(...PORTRAIT_EDGES);
+    return { x: random.between(x2 - edge, x1), y: random.between(y2 - edge, y1), width: edge, height: edge };
+  };
   const rectangle = (edge: number, ratio: number): Crop => {
     // The longer side keeps the edge, so that no crop leaves the picture for the stretch.
     const [w, h] = [edge * Math.min(1, ratio), edge / Math.max(1, ratio)];
@@ -116,7 +145,7 @@ export function drawAugmentation(
   };
   const drawn = (): Crop =>
     rectangle(short * random.pick(scales), stretch === 1 ? 1 : stretch ** random.between(-1, 1));
-  let crop = drawn();
+  let crop = portrait() ?? drawn();
   for (let attempt = 1; faces.length > 0 && !faces.some((face) => centreInside(face, crop)); attempt++) {
     if (attempt >= attempts) {
       crop = rectangle(short, 1);

@@ -26,6 +26,12 @@ export interface MatchOptions {
   readonly forceBestAnchor: boolean | number;
   /** What codes are divided by: centres and landmarks, sizes. */
   readonly variances: readonly [centre: number, size: number];
+  /**
+   * Faces whose longer edge is under this, in pixels of the network's input, take no anchor, and anchors up to four times as
+   * large that cover half of one are no negatives: there is a face, but not one to be found at this size. 0 (default): all
+   * faces are taught.
+   */
+  readonly ignoreBelow?: number;
 }
 
 /** What each of A anchors has to learn from each of n images. */
@@ -75,14 +81,17 @@ export function checkMatchOptions({
   negativeThreshold,
   forceBestAnchor,
   variances,
+  ignoreBelow = 0,
 }: MatchOptions): void {
   const ordered = negativeThreshold > 0 && negativeThreshold <= positiveThreshold && positiveThreshold <= 1;
   const forced = typeof forceBestAnchor === 'boolean' || (forceBestAnchor >= 0 && forceBestAnchor <= 1);
-  if (ordered && forced && variances.every((variance) => variance > 0)) return;
+  const bound = ignoreBelow >= 0 && Number.isFinite(ignoreBelow);
+  if (ordered && forced && bound && variances.every((variance) => variance > 0)) return;
   throw new ArgumentError({
     operation: 'matchAnchors',
-    expected: '0 < negative ≤ positive threshold ≤ 1, a forced IoU of 0 to 1, variances of more than 0',
-    got: `thresholds ${negativeThreshold} and ${positiveThreshold}, forced ${forceBestAnchor}, variances ${variances.join(', ')}`,
+    expected:
+      '0 < negative ≤ positive threshold ≤ 1, a forced IoU of 0 to 1, variances of more than 0, ignoreBelow of 0 or more',
+    got: `thresholds ${negativeThreshold} and ${positiveThreshold}, forced ${forceBestAnchor}, variances ${variances.join(', ')}, ignoreBelow ${ignoreBelow}`,
     remedy:
       'The report takes 0.3 and 0.7 for the first heads, 0.4 and 0.5 for the second; the published code 0.35 twice.',
   });
@@ -104,7 +113,7 @@ export function matchAnchors(
   const sizes = targetSizes('matchAnchors', anchors, targets);
   checkMatchOptions(options);
   const { images, faces, anchors: count } = sizes;
-  const { forceBestAnchor } = options;
+  const { forceBestAnchor, ignoreBelow: ignored = 0 } = options;
   return scope(() => {
     const { gpu } = anchors;
     const own = contiguous(anchors).buffer;
@@ -115,14 +124,14 @@ export function matchAnchors(
     const shared = { anchors: count, faces, anchor_stride: anchors.shape.length === 3 ? count : 0 };
     const perAnchor: Grid = [Math.ceil(count / 64), images, 1];
     gpu.run('match_anchors', {
-      params: { ...shared, positive: options.positiveThreshold, negative: options.negativeThreshold },
+      params: { ...shared, positive: options.positiveThreshold, negative: options.negativeThreshold, ignored },
       buffers: { anchors: own, faces: boxes, counts, labels: labels.buffer, matched: matched.buffer },
       grid: perAnchor,
     });
     if (forceBestAnchor !== false) {
       const forced = Tensor.empty(gpu, [images, faces], { dtype: 'u32', label: 'forced anchors' });
       gpu.run('match_faces', {
-        params: { ...shared, minimum: forceBestAnchor === true ? 0 : forceBestAnchor },
+        params: { ...shared, minimum: forceBestAnchor === true ? 0 : forceBestAnchor, ignored },
         buffers: { anchors: own, faces: boxes, counts, forced: forced.buffer },
         grid: [faces, images, 1],
       });

@@ -101,6 +101,26 @@ test('predictions are held against official files; figures alone go to stdout', 
   assert.match(words.stdout, /^easy {4}1\.0000 {2}1 faces\nmedium {2}0\.5000/);
 });
 
+test('without lists of faces that count, figures are by the heights of their boxes', async () => {
+  const predictions = await smallPredictions('heights');
+  const faces = [{ box: [10, 10, 30, 30] }, { box: [40, 0, 80, 60] }];
+  const lines = [
+    { image: '0--Parade/one.jpg', faces },
+    { image: '0--Parade/two.jpg', faces: [] },
+  ];
+  const labels = join(folder, 'heights.jsonl');
+  await writeFile(labels, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  const words = await evaluate('--ground-truth', labels, '--predictions', predictions);
+  const rows = 'from 50 px  0.0000  1 faces\nfrom 24 px  0.0000  1 faces\nall         0.5000  2 faces\n';
+  assert.ok(words.stdout.startsWith(rows), words.stdout);
+  const { stdout } = await evaluate('--ground-truth', labels, '--predictions', predictions, '--json');
+  const { heights } = JSON.parse(stdout) as { heights: { precisions: readonly { readonly faces: number }[] } };
+  assert.deepEqual(
+    heights.precisions.map((each) => each.faces),
+    [1, 1, 2],
+  );
+});
+
 test('given pictures, the worst faults are shown beside the figures', async () => {
   await smallPredictions('shown');
   await mkdir(join(folder, 'pictures/0--Parade'), { recursive: true });

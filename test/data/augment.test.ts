@@ -163,6 +163,36 @@ test('an augmentation is a function of seed, epoch and picture, and holds at lea
   for (const count of [flips, first, bright]) assert.ok(Math.abs(count - runs / 2) < 5 * Math.sqrt(runs / 4));
 });
 
+test('a portrait holds all of one large face, which fills it by two fifths of its edge or more', () => {
+  const size = { width: 400, height: 300 };
+  const large: Face = { box: [200, 150, 260, 230] };
+  const faces: Face[] = [{ box: [10, 10, 30, 40] }, large, { box: [300, 20, 347, 90] }];
+  let portraits = 0;
+  for (let epoch = 0; epoch < 60; epoch++) {
+    const { crop } = drawAugmentation(randomOf(3, epoch, 5), size, faces, { portraits: 0.5, scales: [1] });
+    if (crop.width === 300) continue;
+    portraits++;
+    assert.equal(crop.width, crop.height);
+    assert.ok(crop.width >= 1.1 * 80 && crop.width <= 2.5 * 80);
+    assert.ok(crop.x <= 200 && crop.y <= 150 && crop.x + crop.width >= 260 && crop.y + crop.height >= 230);
+  }
+  // Half of 60, within three deviations.
+  assert.ok(Math.abs(portraits - 30) < 12, String(portraits));
+  // Without, and where no face is large enough, crops are what they were.
+  for (const [given, share] of [
+    [faces, 0],
+    [[], 0],
+  ] as const) {
+    const random = () => randomOf(4, 1, 2);
+    assert.deepEqual(
+      drawAugmentation(random(), size, given, { portraits: share }),
+      drawAugmentation(random(), size, given),
+    );
+  }
+  const { crop } = drawAugmentation(randomOf(3, 0, 5), size, faces.slice(0, 1), { portraits: 1, scales: [1] });
+  assert.equal(crop.width, 300);
+});
+
 test('a stretch draws crops longer one way or the other, inside the picture and up to its ratio', () => {
   const size = { width: 200, height: 120 };
   const draw = (epoch: number, faces: readonly Face[]) =>
@@ -216,6 +246,7 @@ test('what cannot be augmented is refused before anything is allocated', () => {
   assert.throws(() => augmentBatch(device, [source], [empty], options), ArgumentError);
   assert.throws(() => drawAugmentation(randomOf(0, 0, 0), source, [], { scales: [0] }), ArgumentError);
   assert.throws(() => drawAugmentation(randomOf(0, 0, 0), source, [], { stretch: 0.5 }), ArgumentError);
+  assert.throws(() => drawAugmentation(randomOf(0, 0, 0), source, [], { portraits: 1.5 }), ArgumentError);
   assert.equal(gpu.memory().bytes, before);
 });
 

@@ -96,6 +96,7 @@ for (const [name, options] of [
   ['the report, second heads', { ...REPORT, positiveThreshold: 0.5, negativeThreshold: 0.4 }],
   ['thresholds alone', { ...REPORT, forceBestAnchor: false }],
   ['the published code', PUBLISHED],
+  ['small faces ignored', { ...PUBLISHED, ignoreBelow: 14 }],
 ] as const) {
   test(`${name}: 1,000 anchors and three images with 23, 0 and 1 faces match as in the twin`, async () => {
     const { anchors, faces } = scene(7, 1000, 23);
@@ -123,6 +124,23 @@ test('an IoU of exactly a threshold is positive, or no longer negative', async (
   assert.deepEqual((await matchOf(ROW, [[half, quarter]], options)).labels, [1, 0, 2]);
   const over = { ...options, positiveThreshold: 0.5 + 2 ** -20, negativeThreshold: 0.25 + 2 ** -20 };
   assert.deepEqual((await matchOf(ROW, [[half, quarter]], over)).labels, [2, 0, 0]);
+});
+
+test('a face below the bound takes no anchor, and anchors that cover half of it are no negatives', async () => {
+  // Its longer edge is 6; half of it lies in the first anchor, half in the second.
+  const small: Face = { box: [13, 5, 19, 8] };
+  const options = { ...PUBLISHED, forceBestAnchor: true, ignoreBelow: 6.5 };
+  assert.deepEqual((await matchOf(ROW, [[small]], options)).labels, [2, 2, 0]);
+  assert.deepEqual((await matchOf(ROW, [[small]], { ...options, ignoreBelow: 6 })).labels, [1, 0, 0]);
+  const aside: Face = { box: [13.5, 5, 19.5, 8] };
+  assert.deepEqual((await matchOf(ROW, [[aside]], options)).labels, [0, 2, 0]);
+  // Anchors of more than four times the bound look at more than that face.
+  const wide = [16, 8, 26, 26, 16, 8, 26.25, 26.25];
+  assert.deepEqual((await matchOf(wide, [[small]], options)).labels, [2, 0]);
+  // A face that is taught keeps its anchor, whatever else lies there.
+  const face: Face = { box: [0, 0, 16, 16] };
+  const both = await matchOf(ROW, [[small, face]], options);
+  assert.deepEqual([both.labels, both.faces[0]], [[1, 2, 0], 1]);
 });
 
 test('an anchor takes the face of its greatest IoU, and of equal ones the first', async () => {
@@ -241,6 +259,8 @@ test('what does not fit is refused before anything is allocated', () => {
   refuses(anchors, {}, { positiveThreshold: Number.NaN }, 'ArgumentError');
   refuses(anchors, {}, { forceBestAnchor: 2 }, 'ArgumentError');
   refuses(anchors, {}, { variances: [0, 1] }, 'ArgumentError');
+  refuses(anchors, {}, { ignoreBelow: -1 }, 'ArgumentError');
+  refuses(anchors, {}, { ignoreBelow: Number.NaN }, 'ArgumentError');
   assert.deepEqual({ ...gpu.memory(), ...gpu.counters() }, before);
 });
 

@@ -623,6 +623,14 @@ export const FAULTS: readonly Fault[] = [
     test: 'an IoU of exactly a threshold',
   },
   {
+    what: 'anchors on faces that are ignored are taught as background',
+    kernel: 'detect/match_anchors',
+    find: 'crowded || best',
+    replace: 'best',
+    file: 'detect/match.test.ts',
+    test: 'a face below the bound',
+  },
+  {
     what: 'of equally good anchors a face takes a later one',
     kernel: 'detect/match_faces',
     find: 'places[local + half] < places[local]',

@@ -16,6 +16,8 @@ export interface MatchOptions {
   /** Each face also takes its best anchor: always, never, or from this IoU on. */
   readonly forceBestAnchor: boolean | number;
   readonly variances: readonly [centre: number, size: number];
+  /** Faces whose longer edge is under this are not taught, and anchors on them are no negatives. */
+  readonly ignoreBelow?: number;
 }
 
 /** Of each anchor: 1 positive, 0 negative candidate or 2 ignored; its face; the codes it has to learn, 0 unless positive. */
@@ -43,19 +45,35 @@ export function cornersOf(anchors: Array64): Array64 {
  * matrix of all IoUs: an anchor takes the face of its greatest IoU; then face after face takes its best anchor.
  */
 export function matchAnchors(anchors: Array64, faces: readonly Face[], options: MatchOptions): Match {
-  const { positiveThreshold, negativeThreshold, forceBestAnchor, variances } = options;
+  const { positiveThreshold, negativeThreshold, forceBestAnchor, variances, ignoreBelow = 0 } = options;
   const corners = cornersOf(anchors);
   const count = anchors.shape[0]!;
   const proper = ([x1, y1, x2, y2]: readonly number[]) => x2! > x1! && y2! > y1!;
+  const taught = ([x1, y1, x2, y2]: readonly number[]) => Math.max(x2! - x1!, y2! - y1!) >= ignoreBelow;
+  const covered = (a: number, [x1, y1, x2, y2]: readonly number[]) => {
+    const [left, top, right, bottom] = corners.data.subarray(a * 4, a * 4 + 4) as unknown as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    if (Math.max(right - left, bottom - top) > 4 * ignoreBelow) return false;
+    const width = Math.max(0, Math.min(right, x2!) - Math.max(left, x1!));
+    const height = Math.max(0, Math.min(bottom, y2!) - Math.max(top, y1!));
+    return width * height > 0 && width * height >= ((x2! - x1!) * (y2! - y1!)) / 2;
+  };
   const overlaps = faces.map(({ box }) =>
-    Array.from({ length: count }, (_, a) => (proper(box) ? iou(corners, a, array64([1, 4], box), 0) : 0)),
+    Array.from({ length: count }, (_, a) =>
+      proper(box) && taught(box) ? iou(corners, a, array64([1, 4], box), 0) : 0,
+    ),
   );
   const labels: number[] = [];
   const matched: number[] = [];
   for (let a = 0; a < count; a++) {
     const column = overlaps.map((row) => row[a]!);
     const best = Math.max(0, ...column);
-    labels.push(best >= positiveThreshold ? 1 : best < negativeThreshold ? 0 : 2);
+    const crowded = faces.some(({ box }) => !taught(box) && covered(a, box));
+    labels.push(best >= positiveThreshold ? 1 : best < negativeThreshold && !crowded ? 0 : 2);
     matched.push(Math.max(0, column.indexOf(best)));
   }
   overlaps.forEach((row, face) => {

@@ -29,16 +29,26 @@ export const LOSSES: Readonly<Record<string, Losses>> = {
 };
 
 /**
- * The loss of a name, or that of the network's family: the published one only where every picture has a face, for it learns nothing
- * of those without. Answers the options of the trainer and, where it was chosen, its name.
+ * The losses of a name, or those of the network's family: the published one only where every picture has a face, for it learns nothing
+ * of those without. Answers, where it was chosen for that reason, its name as well.
  */
 export function lossesOf(
   name: string | undefined,
-  { configuration, faceless }: { readonly configuration: Configuration; readonly faceless: boolean },
-): { readonly losses: Losses; readonly chosen?: string } {
-  if (name === undefined) {
-    if (!faceless || defaultLoss(configuration) !== PUBLISHED_LOSS) return { losses: {} };
-    return { losses: LOSSES['published-negatives']!, chosen: 'published-negatives' };
-  }
-  return { losses: LOSSES[name] ?? {} };
+  {
+    configuration,
+    faceless,
+    ignoreBelow = 0,
+  }: {
+    readonly configuration: Configuration;
+    /** Whether some pictures have no face. */
+    readonly faceless: boolean;
+    /** As in the options of matching. */
+    readonly ignoreBelow?: number | undefined;
+  },
+): { readonly losses: Required<Losses>; readonly chosen?: string } {
+  const own = defaultLoss(configuration);
+  const chosen = name === undefined && faceless && own === PUBLISHED_LOSS ? 'published-negatives' : undefined;
+  const { loss = own, cascadeLoss = REPORT_CASCADE_LOSS } = LOSSES[name ?? chosen ?? ''] ?? {};
+  const losses = { loss: { ...loss, ignoreBelow }, cascadeLoss: { ...cascadeLoss, ignoreBelow } };
+  return chosen === undefined ? { losses } : { losses, chosen };
 }

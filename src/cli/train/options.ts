@@ -177,6 +177,23 @@ export const TRAIN_OPTIONS = {
     min: 1,
     help: 'crops up to so many times longer one way than the other fill the square (1)',
   }),
+  crops: listOf((each, command, name) => readNumber(command, name, each, { min: 0.05, max: 8 }), {
+    value: 'A,B,…',
+    help:
+      'edges of crops relative to the short side of the picture, one drawn for each; above 1 the picture shrinks on an ' +
+      'empty ground (0.3,0.45,0.6,0.8,1)',
+  }),
+  portraits: number({
+    value: 'P',
+    min: 0,
+    max: 1,
+    help: 'probability of a crop that one face of 48 pixels or more fills by 40 to 90% of its edge (0)',
+  }),
+  ignoreBelow: number({
+    value: 'PX',
+    min: 0,
+    help: "faces whose longer edge is under PX pixels of the network's input are neither taught nor taken for background (0)",
+  }),
   augment: offFlag({ flag: 'no-augment', help: 'whole pictures as they are' }),
   evaluateEvery: whole({
     flag: 'evaluate',
@@ -242,8 +259,9 @@ export function trainRun(values: Values<typeof TRAIN_OPTIONS>): TrainRun {
       'Write `retinaface train --config published-mobilenet0.25 --synthetic 1000 --workdir run`.',
     );
   }
-  if (others.stretch !== undefined && !others.augment) {
-    throw wrong('train', '--stretch or --no-augment', 'both', 'Leave one of them out.');
+  for (const name of ['stretch', 'crops', 'portraits'] as const) {
+    if (others[name] === undefined || others.augment) continue;
+    throw wrong('train', `--${name} or --no-augment`, 'both', 'Leave one of them out.');
   }
   return {
     ...others,
