@@ -18,7 +18,11 @@ export async function requestDevice(options: DeviceOptions = {}): Promise<GPUDev
       remedy: 'Use a current Chrome, Edge, Safari or Firefox.',
     });
   }
-  return openDevice(navigator.gpu, options);
+  return openDevice(
+    navigator.gpu,
+    options,
+    'Switch on hardware acceleration in the settings of the browser, or try a current Chrome or Edge: `chrome://gpu` says what it has.',
+  );
 }
 
 /**

@@ -180,7 +180,7 @@ async function reproduceSmall(reproduction: Reproduction): Promise<number> {
   if (missing.length > 0) {
     const device = await requestDevice();
     const scenes = await drawScenes(settings, say);
-    const backbone = await sharedBackbone(reproduction, { device, scenes });
+    const backbone = await sharedBackbone(reproduction, { device, scenes, kept: results.length });
     for (const [index, { variant, seed }] of missing.entries()) {
       say(`${variant}, seed ${seed} (${index + 1} of ${missing.length})\n`);
       results.push(

@@ -1,4 +1,16 @@
-import { AdapterError } from './errors.js';
+import { describe, isPromise } from './arguments.js';
+import { AdapterError, ArgumentError } from './errors.js';
+
+/** A device, or an ArgumentError for anything else: a device that was not waited for, most of all. */
+export function checkDevice(device: unknown): GPUDevice {
+  if (typeof device === 'object' && device !== null && 'createComputePipeline' in device) return device as GPUDevice;
+  throw new ArgumentError({
+    operation: 'use a device',
+    expected: 'a GPUDevice',
+    got: describe(device),
+    remedy: isPromise(device) ? 'Await it: `await requestDevice()`.' : 'Pass what `await requestDevice()` answers.',
+  });
+}
 
 /** What a device is asked for. */
 export interface DeviceOptions {
@@ -22,11 +34,21 @@ const LIMITS = [
   'maxComputeWorkgroupsPerDimension',
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
+/** What gives a machine an adapter. */
+const INSTALL_DRIVER =
+  'Install a GPU driver with Vulkan 1.3, Metal or D3D12; without a GPU, Mesa 23 or later has the software driver ' +
+  'lavapipe (Debian 12: `apt install -t bookworm-backports mesa-vulkan-drivers`).';
+
 /**
- * Opens a device on the best adapter that `gpu` offers, with the features and limits that the kernels can use.
- * @throws AdapterError when there is no adapter, with what to install.
+ * Opens a device on the best adapter that `gpu` offers, with the features and limits that the kernels can use. `remedy`: what
+ * gives this platform an adapter.
+ * @throws AdapterError when there is no adapter, with that.
  */
-export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise<GPUDevice> {
+export async function openDevice(
+  gpu: GPU,
+  options: DeviceOptions = {},
+  remedy: string = INSTALL_DRIVER,
+): Promise<GPUDevice> {
   const adapter = await gpu.requestAdapter(
     options.powerPreference ? { powerPreference: options.powerPreference } : undefined,
   );
@@ -35,9 +57,7 @@ export async function openDevice(gpu: GPU, options: DeviceOptions = {}): Promise
       operation: 'requestDevice',
       expected: 'a WebGPU adapter',
       got: 'none',
-      remedy:
-        'Install a GPU driver with Vulkan 1.3, Metal or D3D12; without a GPU, Mesa 23 or later has the software driver ' +
-        'lavapipe (Debian 12: `apt install -t bookworm-backports mesa-vulkan-drivers`).',
+      remedy,
     });
   }
   if (options.defaultLimits) return adapter.requestDevice({ label: 'retinaface-webgpu, default limits' });

@@ -1,7 +1,7 @@
 import { type AcquireOptions, BufferPool, type DeviceBuffer, largestTensor, type MemoryReport } from './buffers.js';
 import { Checks } from './checks.js';
 import { Commands } from './commands.js';
-import { computesOnCpu } from './device.js';
+import { checkDevice, computesOnCpu } from './device.js';
 import type { DeviceLostError } from './errors.js';
 import { ArgumentError } from './errors.js';
 import { checkGrid, type Grid } from './grid.js';
@@ -84,7 +84,7 @@ export class Gpu {
   /** The one `Gpu` of a device, made at the first call. */
   static of(device: GPUDevice): Gpu {
     let gpu = Gpu.#known.get(device);
-    if (!gpu) Gpu.#known.set(device, (gpu = new Gpu(device)));
+    if (!gpu) Gpu.#known.set(checkDevice(device), (gpu = new Gpu(device)));
     return gpu;
   }
 

@@ -6,17 +6,22 @@ import { ArgumentError, ImageError } from '../gpu/errors.js';
 import { applyOrientation, orientationOfJpeg, orientationOfPng } from '../image/exif.js';
 import { checkPicture, checkSize, type Picture } from '../image/picture.js';
 
-/** Beginnings of files that are no PNG or JPEG, and what they are. */
-const OTHERS: readonly (readonly [start: RegExp, name: string])[] = [
-  [/^GIF8/, 'a GIF'],
-  [/^RIFF....WEBP/s, 'a WebP picture'],
-  [/^....ftyp(hei|mif|avi)/s, 'a HEIC or AVIF picture'],
-  [/^BM/, 'a BMP picture'],
-  [/^(II\*\0|MM\0\*)/, 'a TIFF picture'],
-  [/^%PDF/, 'a PDF document'],
-  [/^\s*<(\?xml|svg)/, 'an SVG picture'],
-  [/^\s*<(!doctype html|html)/i, 'a web page'],
-  [/^version https:\/\/git-lfs/, 'a Git LFS pointer, not the file itself'],
+const CONVERT = 'Convert it to PNG or JPEG.';
+const FETCH = 'Fetch the picture itself: that address may need a login, or be that of a page about it.';
+
+/** Beginnings of files that are no PNG or JPEG, what they are, and what to do. */
+const OTHERS: readonly (readonly [start: RegExp, name: string, remedy: string])[] = [
+  [/^$/, 'an empty file', 'Save or fetch it again: there is nothing in it.'],
+  [/^GIF8/, 'a GIF', CONVERT],
+  [/^RIFF....WEBP/s, 'a WebP picture', CONVERT],
+  [/^....ftyp(hei|mif|avi)/s, 'a HEIC or AVIF picture', CONVERT],
+  [/^BM/, 'a BMP picture', CONVERT],
+  [/^(II\*\0|MM\0\*)/, 'a TIFF picture', CONVERT],
+  [/^%PDF/, 'a PDF document', CONVERT],
+  [/^\s*<(\?xml|svg)/, 'an SVG picture', CONVERT],
+  [/^\s*<(!doctype html|html)/i, 'a web page', FETCH],
+  [/^version https:\/\/git-lfs/, 'a Git LFS pointer, not the file itself', 'Fetch the file itself: `git lfs pull`.'],
+  [/^[\t\n\r\x20-\x7e]+$/, 'a text file', 'Name a picture; a list of paths goes to `retinaface detect -`.'],
 ];
 
 /** The seven passes of an interlaced PNG: first column and row, steps to the next. */
@@ -43,16 +48,12 @@ export function decodeImage(bytes: Uint8Array, source: string): Picture {
   if (start.startsWith('\x89PNG\r\n\x1a\n'))
     return applyOrientation(decodePng(bytes, operation), orientationOfPng(bytes));
   if (start.startsWith('\xff\xd8\xff')) return applyOrientation(decodeJpeg(bytes, operation), orientationOfJpeg(bytes));
-  const isText = /^[\t\n\r\x20-\x7e]+$/.test(start);
-  throw new ImageError({
-    operation,
-    expected: 'a PNG or JPEG picture',
-    got:
-      bytes.length === 0
-        ? 'an empty file'
-        : (OTHERS.find(([pattern]) => pattern.test(start))?.[1] ?? (isText ? 'a text file' : 'another kind of file')),
-    remedy: 'Convert it to PNG or JPEG.',
-  });
+  const [, got, remedy] = OTHERS.find(([pattern]) => pattern.test(start)) ?? [
+    undefined,
+    'another kind of file',
+    CONVERT,
+  ];
+  throw new ImageError({ operation, expected: 'a PNG or JPEG picture', got, remedy });
 }
 
 /** A PNG of the picture. */

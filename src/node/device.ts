@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import { type DeviceOptions, openDevice } from '../gpu/device.js';
 import { AdapterError } from '../gpu/errors.js';
 
@@ -24,6 +25,11 @@ export function ownGpu(): GPU | undefined {
  * @throws AdapterError when no driver is found, with what to install.
  */
 export async function requestDevice(options: NodeDeviceOptions = {}): Promise<GPUDevice> {
+  checkOptions('requestDevice', options, {
+    powerPreference: 'string',
+    defaultLimits: 'boolean',
+    dawn: 'array',
+  });
   // A runtime directory is what Vulkan loaders and lavapipe ask for; without one they warn on stderr.
   process.env['XDG_RUNTIME_DIR'] ??= '/tmp';
   const gpu = (options.dawn ? undefined : ownGpu()) ?? (await openDawn(options.dawn ?? []));

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
+import { describe, isPromise } from '../gpu/arguments.js';
 import { ArgumentError, FileError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
 import { decodeImage, encodeJpeg, encodePng } from './codecs.js';
@@ -97,10 +98,59 @@ export async function writeFileAtomic(path: string, bytes: Uint8Array): Promise<
   }
 }
 
-/** Reads a PNG or JPEG, upright. @throws FileError when it cannot be read, ImageError when it is no picture. */
-export async function readImage(source: string | URL | Uint8Array): Promise<Picture> {
+/**
+ * Reads a PNG or JPEG, upright: of a path, an address (`file:`, `http:`, `https:`, `data:`) or the bytes of a file.
+ * @throws FileError when it cannot be read or fetched, ImageError when it is no picture, ArgumentError for anything else.
+ */
+export async function readImage(source: string | URL | Uint8Array | ArrayBuffer | Blob): Promise<Picture> {
   if (source instanceof Uint8Array) return decodeImage(source, 'the given bytes');
-  return decodeImage(await readBytes(source, 'read picture'), String(source));
+  if (source instanceof ArrayBuffer) return decodeImage(new Uint8Array(source), 'the given bytes');
+  if (source instanceof Blob) return decodeImage(new Uint8Array(await source.arrayBuffer()), 'the given blob');
+  const given: unknown = source;
+  if (typeof source !== 'string' && !(source instanceof URL)) {
+    throw new ArgumentError({
+      operation: 'readImage',
+      expected: 'a path, an address, or the bytes of a file',
+      got: describe(given),
+      remedy: isPromise(given)
+        ? 'Await it: `await readImage(await …)`.'
+        : 'Pass one of these; of a picture that is decoded already, nothing.',
+    });
+  }
+  const name = String(source);
+  if (/^(https?|data):/i.test(name)) return decodeImage(await fetchBytes(name), name.slice(0, 200));
+  const path = typeof source === 'string' && /^file:/i.test(source) ? fileAddress(source) : source;
+  return decodeImage(await readBytes(path, 'read picture'), name);
+}
+
+function fileAddress(address: string): URL {
+  try {
+    return new URL(address);
+  } catch (cause) {
+    throw fileError(`read picture from ${address}`, 'an address as file:///folder/picture.jpg', cause);
+  }
+}
+
+async function fetchBytes(address: string): Promise<Uint8Array> {
+  const problem = (got: string, remedy: string, cause?: unknown): FileError =>
+    new FileError({
+      operation: `read picture from ${address.slice(0, 200)}`,
+      expected: 'an address that answers',
+      got,
+      remedy,
+      cause,
+    });
+  let response: Response;
+  try {
+    response = await fetch(address);
+  } catch (cause) {
+    // What went wrong stands one deeper.
+    const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
+    const said = reason instanceof Error ? reason.message || reason.name : String(reason);
+    throw problem(said, 'Check the address and the connection.', cause);
+  }
+  if (!response.ok) throw problem(`HTTP ${response.status} ${response.statusText}`.trim(), 'Check the address.');
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 /** Writes a picture as PNG or JPEG, by the ending of the path, whole or not at all. @throws FileError, ArgumentError. */

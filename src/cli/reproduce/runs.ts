@@ -247,11 +247,12 @@ const FOUNDATION = { rate: 0.02, clipNorm: 30, seed: 2 ** 32, slope: 0.1 } as co
 /**
  * The backbone that all runs start from, as ImageNet's weights are to the report: trained on the scenes that the runs learn
  * from, once, and kept in the folder.
- * @throws ArgumentError where the folder holds one of other settings; WeightsError for a damaged file.
+ * @throws ArgumentError where the folder holds one of other settings; WeightsError for a damaged file; FileError where it is
+ * gone but `kept` runs that started from it are there.
  */
 export async function sharedBackbone(
   study: Study,
-  { device, scenes }: Pick<OneRun, 'device' | 'scenes'>,
+  { device, scenes, kept }: Pick<OneRun, 'device' | 'scenes'> & { readonly kept: number },
 ): Promise<StateDict | undefined> {
   const { out, settings, say } = study;
   const { foundation: budget, width, size, batch } = settings;
@@ -266,6 +267,14 @@ export async function sharedBackbone(
       `${path} of ${metadata['settings'] ?? 'others'}`,
       'Name another folder, or pass the options of that backbone.',
     );
+  }
+  if (kept > 0) {
+    throw new FileError({
+      operation: 'reproduce',
+      expected: `${path}, the backbone that the ${kept} runs in ${out} have started from`,
+      got: 'none: later runs would start from another one, and could not be held against these',
+      remedy: 'Put that file back, or begin anew in another folder.',
+    });
   }
   say('the backbone that all start from\n');
   const { slope, seed, rate, clipNorm } = FOUNDATION;
