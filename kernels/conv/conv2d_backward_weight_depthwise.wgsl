@@ -39,20 +39,6 @@ const KEPT = select(0, max(0, KERNEL_H - STRIDE_Y), DILATION_Y == 1);
 // Rows of output to go through before the first, to have those rows.
 const AHEAD = (KEPT + STRIDE_Y - 1) / STRIDE_Y;
 
-// SPAN pixels of row `y_in` of an image from `first_x` on, zero outside of it: one vec4 of channels each.
-fn input_row(image: u32, y_in: i32, first_x: i32, column: u32) -> array<vec4f, SPAN> {
-  let row_inside = y_in >= 0 && y_in < i32(params.in_h);
-  let base = (i32(image * params.in_h) + y_in) * i32(params.in_w);
-  var span: array<vec4f, SPAN>;
-  for (var i = 0u; i < SPAN; i++) {
-    let x_in = first_x + i32(i);
-    let inside = row_inside && x_in >= 0 && x_in < i32(params.in_w);
-    let pixel = u32(select(0, base + x_in, inside));
-    span[i] = select(vec4f(), x[pixel * params.x_pitch4 + params.x_offset4 + column], inside);
-  }
-  return span;
-}
-
 @compute @workgroup_size(SIZE)
 fn main(
   @builtin(workgroup_id) workgroup: vec3u,
@@ -83,7 +69,15 @@ fn main(
         rows[ky] = rows[ky + KERNEL_H - KEPT];
       }
       for (var ky = u32(KEPT); ky < KERNEL_H; ky++) {
-        rows[ky] = input_row(image, top + i32(ky * DILATION_Y), first_x, column);
+        let y_in = top + i32(ky * DILATION_Y);
+        let row_inside = y_in >= 0 && y_in < i32(params.in_h);
+        let base = (i32(image * params.in_h) + y_in) * i32(params.in_w);
+        for (var i = 0u; i < SPAN; i++) {
+          let x_in = first_x + i32(i);
+          let inside = row_inside && x_in >= 0 && x_in < i32(params.in_w);
+          let pixel = u32(select(0, base + x_in, inside));
+          rows[ky][i] = select(vec4f(), x[pixel * params.x_pitch4 + params.x_offset4 + column], inside);
+        }
       }
       top += STRIDE_Y;
       if (row < i32(first_row)) {
