@@ -3,22 +3,23 @@ import { plannedBatch } from '../data/batch.js';
 import { randomOf } from '../data/random.js';
 import { DeviceLostError, LimitError, OutOfMemoryError, RetinaFaceError } from '../gpu/errors.js';
 import { readBytes, writeFileAtomic } from '../node/files.js';
-import { requestDevice, RetinaFace } from '../node/index.js';
+import { RetinaFace } from '../node/index.js';
 import { type LoadedBatch, PictureLoader } from '../node/picture_loader.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from '../retinaface/config.js';
 import { writeNetworkState } from '../retinaface/network_state.js';
 import { encodeCheckpoint } from '../train/checkpoint.js';
 import { formatSeconds, Smoothed, Speed } from '../train/metrics.js';
 import { runTraining, type RunHost } from '../train/run.js';
-import { parseSchedule } from '../train/schedule.js';
+import { parseSchedule, type Schedule } from '../train/schedule.js';
 import { freeBatch, Trainer } from '../train/trainer.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { type Command, defineCommand, EXIT } from './command.js';
+import { Lasting } from './lasting.js';
 import { comparedEntries, figuresText, HeldEvaluation } from './train/evaluation.js';
 import { lossesOf } from './train/losses.js';
 import { TRAIN_OPTIONS, type TrainRun, trainRun } from './train/options.js';
-import { TrainingSources } from './train/sources.js';
+import { type HeldPictures, TrainingSources } from './train/sources.js';
 import { inOrder, Workdir } from './train/workdir.js';
 
 /** `retinaface train`. */
@@ -97,8 +98,26 @@ async function trainNetwork(run: TrainRun): Promise<number> {
     },
     say,
   );
-  const device = await requestDevice();
-  using model = new RetinaFace(device, configurationOf(run));
+  const held = run.evaluateEvery === 0 || run.dryRun ? undefined : await sources.held(say);
+  using lasting = new Lasting((device) => Promise.resolve(new RetinaFace(device, configurationOf(run))), say);
+  return await lasting.use((model, advanced) => trainModel(model, { run, schedule, sources, held, say, advanced }));
+}
+
+/** What `trainModel` is given besides the model, which is new where the device was lost. */
+interface Training {
+  readonly run: TrainRun;
+  readonly schedule: Schedule;
+  readonly sources: TrainingSources;
+  readonly held: HeldPictures | undefined;
+  readonly say: (words: string) => void;
+  /** Called when a checkpoint was saved: whatever comes, the run goes on from there. */
+  readonly advanced: () => void;
+}
+
+async function trainModel(
+  model: RetinaFace,
+  { run, schedule, sources, held, say, advanced }: Training,
+): Promise<number> {
   model.initialise(run.seed);
   const { network } = model;
   if (run.init !== undefined) {
@@ -186,7 +205,6 @@ async function trainNetwork(run: TrainRun): Promise<number> {
     return EXIT.done;
   }
 
-  const held = run.evaluateEvery === 0 ? undefined : await sources.held(say);
   const opened = await Workdir.open(run.workdir, trainer, identityOf(run, sources));
   const { workdir } = opened;
   const { description } = model.gpu.info;
@@ -238,7 +256,10 @@ async function trainNetwork(run: TrainRun): Promise<number> {
           `rate ${step.rate.toPrecision(3)}  ${speed.rate.toFixed(1)} images/s  ${left} left\n`,
       );
     },
-    save: (checkpoint, which) => workdir.save(checkpoint, which),
+    async save(checkpoint, which) {
+      await workdir.save(checkpoint, which);
+      advanced();
+    },
     async evaluate(epoch) {
       const { figures, mean } = await evaluation!.measure(model);
       say(

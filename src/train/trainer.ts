@@ -1,6 +1,7 @@
 import { Tape } from '../autograd/tape.js';
 import { AnchorCache } from '../detect/anchor_cache.js';
 import type { FaceTargets } from '../detect/match.js';
+import { DeviceLostError } from '../gpu/errors.js';
 import { add } from '../ops/add.js';
 import { concat } from '../ops/concat.js';
 import { reshape } from '../ops/reshape.js';
@@ -149,7 +150,12 @@ export class Trainer implements Disposable {
     this.#tape.dispose();
     this.optimiser.dispose();
     this.#anchors.dispose();
-    this.network.train(false);
+    try {
+      this.network.train(false);
+    } catch (error) {
+      // Disposal ends what has failed, too: on a lost device there is nothing to prepare, and the next use is told.
+      if (!(error instanceof DeviceLostError)) throw error;
+    }
   }
 
   [Symbol.dispose](): void {

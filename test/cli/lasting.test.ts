@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { test } from 'uvu';
+import { Lasting, MAX_LOSSES } from '../../src/cli/lasting.js';
+import { DeviceLostError } from '../../src/gpu/errors.js';
+
+const lost = () =>
+  new DeviceLostError({
+    operation: 'use the device',
+    expected: 'a device',
+    got: 'a lost one',
+    remedy: 'Open another.',
+  });
+
+/** A job on devices that count how many were opened and are still open, and what was said. */
+function start() {
+  const seen = { opened: 0, open: 0, disposed: 0, words: [] as string[] };
+  const lasting = new Lasting(
+    () =>
+      Promise.resolve({
+        id: seen.opened,
+        [Symbol.dispose]: () => {
+          seen.disposed++;
+        },
+      }),
+    (words) => {
+      seen.words.push(words);
+    },
+    () => {
+      seen.opened++;
+      seen.open++;
+      return Promise.resolve({
+        destroy: () => {
+          seen.open--;
+        },
+      } as unknown as GPUDevice);
+    },
+  );
+  return { seen, lasting };
+}
+
+test('work whose device is lost is done again on a new one, and the old one is given back', async () => {
+  const { seen, lasting } = start();
+  const done: number[] = [];
+  for (let i = 0; i < 5; i++) {
+    let failed = i % 2 === 0;
+    await lasting.use(({ id }) => {
+      if (failed) {
+        failed = false;
+        return Promise.reject(lost());
+      }
+      done.push(id);
+      return Promise.resolve();
+    });
+  }
+  assert.deepEqual(done, [2, 2, 3, 3, 4]);
+  assert.equal(seen.words.length, 3);
+  assert.equal(seen.open, 1);
+  lasting.dispose();
+  assert.deepEqual([seen.open, seen.disposed], [0, 4]);
+});
+
+test('devices that are lost one after the other with nothing done in between end the job', async () => {
+  const { seen, lasting } = start();
+  await assert.rejects(
+    lasting.use(() => Promise.reject(lost())),
+    DeviceLostError,
+  );
+  assert.deepEqual([seen.opened, seen.open], [MAX_LOSSES + 1, 0]);
+});
+
+test('a job that gets on may lose any number of devices', async () => {
+  const { seen, lasting } = start();
+  let at = 0;
+  const end = await lasting.use((_, advanced) => {
+    if (++at === 20) return Promise.resolve(at);
+    advanced();
+    return Promise.reject(lost());
+  });
+  assert.deepEqual([end, seen.opened], [20, 20]);
+});
+
+test('any other error ends the job at once', async () => {
+  const { seen, lasting } = start();
+  await assert.rejects(
+    lasting.use(() => Promise.reject(new RangeError('no'))),
+    RangeError,
+  );
+  assert.equal(seen.opened, 1);
+});
+
+test.run();
