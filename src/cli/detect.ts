@@ -3,9 +3,7 @@ import { RetinaFaceError } from '../gpu/errors.js';
 import { drawFaces } from '../image/draw.js';
 import type { Picture } from '../image/picture.js';
 import { decodeImage } from '../node/codecs.js';
-import { requestDevice } from '../node/device.js';
 import { readImage, writeImage } from '../node/files.js';
-import { RetinaFace } from '../node/retinaface.js';
 import { makeFolder } from '../node/wider_files.js';
 import { type ConfigurationName } from '../retinaface/config.js';
 import type { Face } from '../image/face.js';
@@ -13,6 +11,7 @@ import { type DetectOptions, MAX_SIDE } from '../retinaface/detect_options.js';
 import { type Command, defineCommand, EXIT } from './command.js';
 import { DrawnNames } from './drawn_names.js';
 import { type Input, type InputOptions, listInputs, streamInputs } from './inputs.js';
+import { LastingModel } from './lasting.js';
 import { flag, number, parsed, readNumber, text, whole, wrong } from './options.js';
 import { Progress } from './progress.js';
 
@@ -122,9 +121,8 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
   };
   const listed = streaming ? [] : await listInputs(sources, reading);
   const names = draw === undefined ? undefined : await DrawnNames.of(draw, listed, streaming);
-  const device = await requestDevice();
-  using model = new RetinaFace(device, run.configuration);
-  await model.load(run.weights);
+  using model = new LastingModel(run.configuration, (loaded) => loaded.load(run.weights), say);
+  const { driver } = await model.about();
   const progress = new Progress(listed.length, run.quiet || streaming);
   let failed = 0;
   let faces = 0;
@@ -158,14 +156,14 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
   const seconds = (performance.now() - start) / 1000;
   const many = (n: number, noun: string): string => `${n} ${noun}${n === 1 ? '' : 's'}`;
   say(
-    `${many(faces, 'face')} in ${many(done - failed, 'picture')}, ${seconds.toFixed(2)} s on ${model.gpu.info.description}` +
+    `${many(faces, 'face')} in ${many(done - failed, 'picture')}, ${seconds.toFixed(2)} s on ${driver}` +
       `${failed > 0 ? `; ${many(failed, 'picture')} failed` : ''}\n`,
   );
   return failed > 0 ? EXIT.failed : EXIT.done;
 }
 
 /** Faces of some pictures, in order; what one of them does wrong harms no other. */
-async function findAll(model: RetinaFace, inputs: readonly Input[], options: DetectOptions): Promise<Found[]> {
+async function findAll(model: LastingModel, inputs: readonly Input[], options: DetectOptions): Promise<Found[]> {
   const read = await Promise.all(inputs.map((input) => attempt({ input }, () => readInput(input))));
   const good = read.filter(({ picture }) => picture !== undefined);
   const search = async (some: readonly Found[]): Promise<Found[]> => {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { averagePrecision } from '../evaluate/average_precision.js';
 import type { Predictions } from '../evaluate/detections.js';
-import { type Detector, type EvaluationSource, searchPictures } from '../evaluate/evaluate_model.js';
+import { type EvaluationSource, searchPictures } from '../evaluate/evaluate_model.js';
 import { evaluateHeights, heightName, LANDMARK_HEIGHT } from '../evaluate/heights.js';
 import { type LandmarkErrors, landmarkErrors } from '../evaluate/landmarks.js';
 import { type Protocol, type ProtocolName, protocolOf, protocols, type SearchSize } from '../evaluate/protocol.js';
@@ -11,12 +11,11 @@ import { SUBSETS } from '../evaluate/ground_truth.js';
 import { ArgumentError, FileError } from '../gpu/errors.js';
 import { figures, writeReport, writeText } from '../node/evaluate_report.js';
 import { readBytes } from '../node/files.js';
-import { RetinaFace } from '../node/retinaface.js';
 import { makeFolder, pictureFolder, PredictionFolder, readGroundTruth, readPredictions } from '../node/wider_files.js';
 import type { ConfigurationName } from '../retinaface/config.js';
 import { type Command, defineCommand, EXIT } from './command.js';
 import { flag, listOf, nameOf, number, oneOf, parsed, readNumber, text, texts, type Values, whole } from './options.js';
-import { Lasting } from './lasting.js';
+import { LastingModel } from './lasting.js';
 import { Progress } from './progress.js';
 
 const fraction = { min: 0, max: 1 };
@@ -265,19 +264,15 @@ async function searchWith(run: {
 }> {
   const { weights, source, protocol, out, batch } = run;
   const bytes = await readBytes(weights, 'load weights');
-  using lasting = new Lasting(
-    async (device) => {
-      const model = new RetinaFace(device, run.config);
-      await model.load(bytes);
-      return model;
-    },
+  // What was searched stays; the pictures at hand are searched again where the device is lost.
+  using model = new LastingModel(
+    run.config,
+    (loaded) => loaded.load(bytes),
     (words) => {
       if (!run.quiet) process.stderr.write(words);
     },
   );
-  const { configuration, description } = await lasting.use((model) =>
-    Promise.resolve({ configuration: model.configuration?.name, description: model.gpu.info.description }),
-  );
+  const { configuration, driver } = await model.about();
   const described = {
     ...protocol,
     merge: protocol.flip || protocol.scales.length > 1 ? 'box voting' : 'none',
@@ -295,9 +290,7 @@ async function searchWith(run: {
   let kept = 0;
   let predictions: Predictions;
   try {
-    // What was searched stays; the pictures at hand are searched again where the device is lost.
-    const detector = { detect: (...asked: Parameters<Detector['detect']>) => lasting.use((on) => on.detect(...asked)) };
-    predictions = await searchPictures(detector, source, {
+    predictions = await searchPictures(model, source, {
       protocol: protocol.name as ProtocolName,
       changes: protocol,
       batch,
@@ -314,7 +307,7 @@ async function searchWith(run: {
   const fresh = source.length - kept;
   const words =
     `${fresh} pictures searched in ${seconds.toFixed(1)} s (${(fresh / seconds).toFixed(1)} pictures/s)` +
-    `${kept > 0 ? `, ${kept} kept from before` : ''}, on ${description}\n`;
+    `${kept > 0 ? `, ${kept} kept from before` : ''}, on ${driver}\n`;
   return { predictions, described, words };
 }
 

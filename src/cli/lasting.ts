@@ -1,5 +1,11 @@
+import type { Detector } from '../evaluate/evaluate_model.js';
 import { DeviceLostError } from '../gpu/errors.js';
+import type { Face } from '../image/face.js';
+import type { Picture } from '../image/picture.js';
 import { requestDevice } from '../node/device.js';
+import { RetinaFace } from '../node/retinaface.js';
+import type { ConfigurationName } from '../retinaface/config.js';
+import type { DetectOptions } from '../retinaface/detect_options.js';
 
 /** Devices that may be lost one after the other with nothing done in between, before a job gives up. */
 export const MAX_LOSSES = 3;
@@ -67,5 +73,31 @@ export class Lasting<T extends Disposable> implements Disposable {
   async #hold(): Promise<T> {
     this.#device ??= await this.#open();
     return (this.#held ??= await this.#make(this.#device));
+  }
+}
+
+/** A model with weights that lasts. */
+export class LastingModel extends Lasting<RetinaFace> implements Detector {
+  constructor(
+    configuration: ConfigurationName | undefined,
+    load: (model: RetinaFace) => Promise<void>,
+    say: (words: string) => void,
+  ) {
+    super(async (device) => {
+      const model = new RetinaFace(device, configuration);
+      await load(model);
+      return model;
+    }, say);
+  }
+
+  detect(pictures: readonly Picture[], options?: DetectOptions): Promise<Face[][]> {
+    return this.use((model) => model.detect(pictures, options));
+  }
+
+  /** What the model is, and the driver that it runs on. */
+  about(): Promise<{ readonly configuration: string | undefined; readonly driver: string }> {
+    return this.use((model) =>
+      Promise.resolve({ configuration: model.configuration?.name, driver: model.gpu.info.description }),
+    );
   }
 }

@@ -4,6 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
+import { LastingModel } from '../../src/cli/lasting.js';
 import { train } from '../../src/cli/train.js';
 import { faceTargets } from '../../src/data/batch.js';
 import { evaluateModel } from '../../src/evaluate/evaluate_model.js';
@@ -194,6 +195,28 @@ test('a training of the command line whose devices are destroyed opens others, a
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test('a model that lasts finds the same faces on whatever device it is', async () => {
+  const devices = await reachable();
+  using model = new LastingModel(
+    undefined,
+    (loaded) => loaded.load(),
+    () => undefined,
+  );
+  const expected = await model.detect(pictures);
+  const rounds = times(10, 100);
+  for (let round = 0; round < rounds; round++) {
+    const random = randomOfCase('detection on lost devices', round);
+    const timer = setTimeout(() => {
+      devices.at(-1)?.destroy();
+    }, 100 * random.next());
+    assert.deepEqual(await model.detect(pictures), expected);
+    if (random.chance(0.5)) devices.at(-1)?.destroy();
+    clearTimeout(timer);
+  }
+  assert.ok(devices.length > rounds / 4, `only ${devices.length} devices`);
+  figures('detections on lost devices', { detections: rounds, devices: devices.length });
 });
 
 test.run();
