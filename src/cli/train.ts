@@ -230,7 +230,7 @@ async function trainModel(
   const compared =
     compare === undefined
       ? undefined
-      : await evaluation?.compare(device, compare, { path: workdir.file('compared.json'), say });
+      : await evaluation?.compare(model.gpu.device, compare, { path: workdir.file('compared.json'), say });
   if (compared) say(`${compare!}: average precision ${figuresText(compared)}\n`);
   const speed = new Speed(performance.now() / 1000);
   const smoothed = new Smoothed(20);
