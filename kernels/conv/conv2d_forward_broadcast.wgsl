@@ -7,7 +7,8 @@
 // all read as vec4 over channels; x, residual and y with a pitch and an offset, so that each may be a channel view.
 // One workgroup = one subgroup of LANES: LANES · BLOCKS pixels × LANES output vec4s. A lane loads its own pixels and the
 // weights of its own output channels, and multiplies them with the pixels of all lanes.
-// Grid: pixel blocks fastest, so that neighbours share weights; then column blocks; folded.
+// Grid: pixel blocks fastest, so that neighbours share weights; then column blocks; then the products of a batch, each
+// of `share` pixels with weights of their own (Winograd's 36); folded.
 // Needs the feature `subgroups` with a fixed size of LANES. Sums in the order of (ky, kx, c); deterministic.
 
 import constants::{LANES, BLOCKS};
@@ -39,6 +40,9 @@ struct Params {
   residual_offset4: u32,
   y_pitch4: u32,
   y_offset4: u32,
+  // Pixels that share weights: all, or those of one product of a batch of them, each with its own.
+  share: u32,
+  weight_step4: u32,
   slope: f32,
 }
 
@@ -77,10 +81,13 @@ fn main(
   @builtin(subgroup_invocation_id) lane: u32,
 ) {
   let block = flat_index(workgroup, workgroups, 0u, 1u);
-  let blocks = (params.pixels + ROWS - 1u) / ROWS;
-  let first = (block % blocks) * ROWS;
-  let columns = (block / blocks) * LANES;
-  if (columns >= params.cout4) {
+  let blocks = (params.share + ROWS - 1u) / ROWS;
+  let column_blocks = (params.cout4 + LANES - 1u) / LANES;
+  let product = block / blocks / column_blocks;
+  let first = product * params.share + (block % blocks) * ROWS;
+  let end = (product + 1u) * params.share;
+  let columns = (block / blocks % column_blocks) * LANES;
+  if (end > params.pixels) {
     return;
   }
   // Surplus lanes repeat the last column: a shuffle needs all lanes.
@@ -89,14 +96,14 @@ fn main(
   for (var q = 0u; q < BLOCKS; q++) {
     origin[q] = first_tap(
       first + q * LANES + lane,
-      params.pixels,
+      end,
       vec2u(params.out_w, params.out_h),
       vec2u(params.stride_x, params.stride_y),
       vec2u(params.pad_left, params.pad_top),
     );
   }
   var sum: array<vec4f, ROWS>;
-  var at_weight = column;
+  var at_weight = product * params.weight_step4 + column;
   for (var ky = 0u; ky < params.kernel_h; ky++) {
     for (var kx = 0u; kx < params.kernel_w; kx++) {
       let tap_y = i32(ky * params.dilation_y);
@@ -126,7 +133,7 @@ fn main(
   }
   if (columns + lane < params.cout4) {
     for (var r = 0u; r < ROWS; r++) {
-      if (first + r < params.pixels) {
+      if (first + r < end) {
         finish(sum[r], first + r, column);
       }
     }

@@ -7,7 +7,8 @@
 // all read as vec4 over channels; x, residual and y with a pitch and an offset, so that each may be a channel view.
 // One workgroup of SIDE × SIDE: SIDE · ROWS pixels × SIDE · COLS output vec4s, 16 input channels at a time; one
 // invocation: ROWS pixels × COLS vec4s. (SIDE, ROWS, COLS) = (16, 8, 2), (16, 4, 1) or (8, 4, 1): 16, 8 or 4 KiB.
-// Grid: column blocks fastest, so that neighbours share input; folded. Sums in the order of (ky, kx, c); deterministic.
+// Grid: column blocks fastest, so that neighbours share input; then pixel blocks; then the products of a batch, each of
+// `share` pixels with weights of their own (Winograd's 36); folded. Sums in the order of (ky, kx, c); deterministic.
 
 import constants::{SIDE, ROWS, COLS};
 import package::shared::conv::{first_tap, input_pixel};
@@ -36,6 +37,9 @@ struct Params {
   residual_offset4: u32,
   y_pitch4: u32,
   y_offset4: u32,
+  // Pixels that share weights: all, or those of one product of a batch of them, each with its own.
+  share: u32,
+  weight_step4: u32,
   slope: f32,
 }
 
@@ -81,10 +85,13 @@ fn main(
   @builtin(local_invocation_index) local: u32,
 ) {
   let block = flat_index(workgroup, workgroups, 0u, 1u);
-  let blocks = (params.cout4 + TILE_COLS - 1u) / TILE_COLS;
-  let columns = (block % blocks) * TILE_COLS;
-  let first = (block / blocks) * TILE_ROWS;
-  if (first >= params.pixels) {
+  let column_blocks = (params.cout4 + TILE_COLS - 1u) / TILE_COLS;
+  let blocks = (params.share + TILE_ROWS - 1u) / TILE_ROWS;
+  let columns = (block % column_blocks) * TILE_COLS;
+  let product = block / column_blocks / blocks;
+  let first = product * params.share + (block / column_blocks % blocks) * TILE_ROWS;
+  let end = (product + 1u) * params.share;
+  if (end > params.pixels) {
     return;
   }
   // Four neighbours load the four vec4s of one pixel.
@@ -93,7 +100,7 @@ fn main(
   for (var j = 0u; j < X_LOADS; j++) {
     origin[j] = first_tap(
       first + (j * SIZE + local) / 4u,
-      params.pixels,
+      end,
       vec2u(params.out_w, params.out_h),
       vec2u(params.stride_x, params.stride_y),
       vec2u(params.pad_left, params.pad_top),
@@ -102,7 +109,7 @@ fn main(
   let own_row = local / SIDE;
   let own_col = local % SIDE;
   var sum: array<vec4f, ROWS * COLS>;
-  var at_weight = columns;
+  var at_weight = product * params.weight_step4 + columns;
   for (var ky = 0u; ky < params.kernel_h; ky++) {
     for (var kx = 0u; kx < params.kernel_w; kx++) {
       let tap_y = i32(ky * params.dilation_y);
@@ -157,7 +164,7 @@ fn main(
     let pixel = first + r * SIDE + own_row;
     for (var q = 0u; q < COLS; q++) {
       let column = columns + q * SIDE + own_col;
-      if (pixel < params.pixels && column < params.cout4) {
+      if (pixel < end && column < params.cout4) {
         finish(sum[r * COLS + q], pixel, column);
       }
     }

@@ -1,6 +1,8 @@
 import { batchNorm, foldBatchNorm } from '../ops/batch_norm.js';
 import { concat } from '../ops/concat.js';
-import { conv2d } from '../ops/conv2d.js';
+import { keepsWinogradWeight } from '../ops/conv/forward.js';
+import { winogradWeight } from '../ops/conv/winograd.js';
+import { conv2d, conv2dWith } from '../ops/conv2d.js';
 import { deformConv2d } from '../ops/deform_conv2d.js';
 import { slice } from '../ops/slice.js';
 import { keep, scope } from '../tensor/scope.js';
@@ -56,6 +58,8 @@ export class ConvBn {
   readonly #mean: Parameter;
   readonly #variance: Parameter;
   #folded: { readonly scale: Tensor; readonly shift: Tensor } | undefined;
+  /** What Winograd's way multiplies with, for inference, where the device takes that way. */
+  #values: Tensor | undefined;
 
   constructor(parameters: ParameterList, options: ConvBnOptions) {
     const { conv, norm, kernel, in: cin, out, depthwise, offset } = options;
@@ -89,7 +93,10 @@ export class ConvBn {
     return !this.training && !this.#offset;
   }
 
-  /** Turns the batch norm into a scale and a shift of the convolution's epilogue; to be called after each load. */
+  /**
+   * Turns the batch norm into a scale and a shift of the convolution's epilogue, and the weights into what their kernel
+   * takes; to be called after each load.
+   */
   fold(): void {
     this.dispose();
     // The kernel of a deformable one has no such epilogue.
@@ -102,6 +109,9 @@ export class ConvBn {
       eps: EPSILON,
     });
     this.#folded = { scale: keep(scale), shift: keep(shift) };
+    const { stride = 1, depthwise } = this.#options;
+    const { tensor } = this.#weight;
+    if (stride === 1 && !depthwise && keepsWinogradWeight(tensor)) this.#values = keep(winogradWeight(tensor));
   }
 
   /** `x` [n, h, w, in] → [n, ceil(h / stride), ceil(w / stride), out]. */
@@ -109,7 +119,7 @@ export class ConvBn {
     const { kernel, stride = 1, depthwise, in: cin } = this.#options;
     const window = { stride, padding: (kernel - 1) / 2, ...(depthwise ? { groups: cin } : {}) };
     if (!this.training && !this.#offset)
-      return conv2d(x, this.#weight.tensor, { ...window, ...this.#folded, ...epilogue });
+      return conv2dWith(undefined, x, this.#weight.tensor, { ...window, ...this.#folded, ...epilogue }, this.#values);
     const { residual, slope } = epilogue;
     using filtered = this.#offset ? this.#deformed(x, this.#offset) : conv2d(x, this.#weight.tensor, window);
     return batchNorm(filtered, {
@@ -142,7 +152,10 @@ export class ConvBn {
     });
   }
 
+  /** Frees what `fold` made. */
   dispose(): void {
+    this.#values?.dispose();
+    this.#values = undefined;
     this.#folded?.scale.dispose();
     this.#folded?.shift.dispose();
     this.#folded = undefined;

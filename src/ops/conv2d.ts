@@ -3,7 +3,7 @@ import { ArgumentError, DeviceMismatchError, ShapeError } from '../gpu/errors.js
 import { formatShape, sameShape, type Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
 import { columnSums, epilogueGradient, inputGradient, weightGradient } from './conv/backward.js';
-import { preferredSkeleton, runForward, type Skeleton } from './conv/forward.js';
+import { runForward, type Skeleton } from './conv/forward.js';
 import { convGeometry, type ConvGeometry, type WindowOptions } from './conv/geometry.js';
 import { multiply } from './multiply.js';
 import { checkSlope } from './relu.js';
@@ -38,14 +38,15 @@ interface ConvState {
   readonly slope: number | undefined;
   readonly into: Tensor | undefined;
   readonly skeleton: Skeleton | undefined;
+  readonly values: Tensor | undefined;
 }
 
 const convolve = defineOp<ConvInputs, ConvState>({
   name: 'conv2d',
-  forward(inputs, { geometry, slope, into, skeleton }) {
+  forward(inputs, { geometry, slope, into, skeleton, values }) {
     const { x, weight, scale } = inputs;
     const y = into?.alias() ?? Tensor.empty(x.gpu, geometry.shape, { label: 'conv2d' });
-    runForward(skeleton ?? preferredSkeleton(x.gpu), geometry, { ...inputs, slope, y });
+    runForward(skeleton, geometry, { ...inputs, slope, y, values });
     return { output: y, saved: { x, weight, scale, y: slope === undefined ? undefined : y } };
   },
   backward(gradient, { saved, options: { geometry, slope, skeleton }, needs }) {
@@ -74,7 +75,7 @@ function scaleGradient(
 ): Tensor {
   const bare = { scale: undefined, shift: undefined, residual: undefined, slope: undefined };
   const conv = Tensor.empty(gradient.gpu, geometry.shape, { label: 'conv2d' });
-  runForward(skeleton ?? preferredSkeleton(gradient.gpu), geometry, { ...inputs, ...bare, y: conv });
+  runForward(skeleton, geometry, { ...inputs, ...bare, y: conv });
   return columnSums(multiply(conv, gradient), gradient.size / geometry.cout, [geometry.cout]);
 }
 
@@ -91,12 +92,16 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
   return conv2dWith(undefined, x, weight, options);
 }
 
-/** `conv2d` by a given way, for tests and measurements; not public. */
+/**
+ * `conv2d` by a given way, for tests and measurements, and with the `winogradWeight` of `weight` where a layer keeps it; not
+ * public.
+ */
 export function conv2dWith(
   skeleton: Skeleton | undefined,
   x: Tensor,
   weight: Tensor,
   options: Conv2dOptions = {},
+  values?: Tensor,
 ): Tensor {
   const geometry = convGeometry('conv2d', x.shape, weight.shape, options);
   const { bias, scale, residual, slope, into } = options;
@@ -136,7 +141,7 @@ export function conv2dWith(
     }
   }
   if (into) checkTarget(into, { x, weight, scale, shift, residual });
-  return convolve({ x, weight, scale, shift, residual }, { geometry, slope, into, skeleton });
+  return convolve({ x, weight, scale, shift, residual }, { geometry, slope, into, skeleton, values });
 }
 
 function checkOperand(name: string, tensor: Tensor | undefined, shape: Shape, geometry: ConvGeometry): void {

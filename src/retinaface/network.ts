@@ -111,6 +111,8 @@ export class Network {
     for (const layer of this.#layers) {
       layer.training = training;
       layer.frozenStatistics = options.frozenStatistics === true;
+      // What was folded is for inference, and changes with every step.
+      if (training) layer.dispose();
     }
     if (!training) this.fold();
   }

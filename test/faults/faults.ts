@@ -16,6 +16,7 @@ export interface Fault {
 
 const CONV = 'ops/conv2d.test.ts';
 const CONV_BACKWARD = 'ops/conv2d_backward.test.ts';
+const WINOGRAD = 'ops/winograd.test.ts';
 const DEFORM = 'ops/deform_conv2d.test.ts';
 const NORM = 'ops/batch_norm.test.ts';
 const BOXES = 'detect/boxes.test.ts';
@@ -90,6 +91,63 @@ export const FAULTS: readonly Fault[] = [
     file: CONV,
     test: 'conv2d agrees with the float64 twin by every way: 3×3, 16 to 64 channels',
     needs: 'subgroups',
+  },
+  {
+    what: 'a product of a batch takes the weights of the first',
+    kernel: 'conv/conv2d_forward_broadcast',
+    find: 'product * params.weight_step4 + column',
+    replace: 'column',
+    file: WINOGRAD,
+    test: '3×3 convolutions and their gradients by tiles of 4×4 are those of the twin: one output, winograd-broadcast',
+    needs: 'subgroups',
+  },
+  {
+    what: 'tiles in workgroup memory run over into the next product of a batch',
+    kernel: 'conv/conv2d_forward_tiled',
+    find: 'let first = product * params.share + ',
+    replace: 'let first = product + ',
+    file: WINOGRAD,
+    test: '3×3 convolutions and their gradients by tiles of 4×4 are those of the twin: batch 3, 9×6, 12 to 36 channels, winograd-tiled',
+  },
+  {
+    what: 'Winograd: an odd part of the input has the wrong sign',
+    kernel: 'shared/winograd',
+    find: 'P * (d[3] - Q2 * d[1])',
+    replace: 'P * (d[3] + Q2 * d[1])',
+    file: WINOGRAD,
+    test: '3×3 convolutions and their gradients by tiles of 4×4 are those of the twin: one output, winograd-tiled',
+  },
+  {
+    what: 'Winograd: tiles do not overlap',
+    kernel: 'conv/conv2d_winograd_input',
+    find: '4 * i32(tile % params.tiles_w)',
+    replace: '6 * i32(tile % params.tiles_w)',
+    file: WINOGRAD,
+    test: '3×3 convolutions and their gradients by tiles of 4×4 are those of the twin: four different paddings, winograd-tiled',
+  },
+  {
+    what: 'Winograd: rows and columns of the taps are exchanged',
+    kernel: 'conv/conv2d_winograd_weight',
+    find: '(row * 6u + j)',
+    replace: '(j * 6u + row)',
+    file: WINOGRAD,
+    test: '3×3 convolutions and their gradients by tiles of 4×4 are those of the twin: batch 3, 9×6, 12 to 36 channels, winograd-tiled',
+  },
+  {
+    what: 'Winograd: what a tile has beyond the right edge goes to the next row',
+    kernel: 'conv/conv2d_winograd_output',
+    find: 'at.x + i < params.out_w',
+    replace: 'true',
+    file: WINOGRAD,
+    test: '3×3 convolutions and their gradients by tiles of 4×4 are those of the twin: batch 3, 9×6, 12 to 36 channels, winograd-tiled',
+  },
+  {
+    what: 'Winograd: every band is the first',
+    kernel: 'conv/conv2d_winograd_input',
+    find: 'let tile = params.first + place',
+    replace: 'let tile = place',
+    file: WINOGRAD,
+    test: 'more tiles than fit at once',
   },
   {
     what: 'narrow: the first channel is taken twice',

@@ -3,7 +3,7 @@ import { flatGrid } from '../../gpu/grid.js';
 import type { Shape } from '../../tensor/shape.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { channelLanes } from '../layout.js';
-import { depthwiseRows, preferredSkeleton, runForward, type Skeleton } from './forward.js';
+import { depthwiseRows, directSkeleton, runForward, type Skeleton } from './forward.js';
 import { type ConvGeometry, windowParams } from './geometry.js';
 
 /** Rows that a chunk of `columnSums` has at least; the number of chunks grows to the root of the rows. */
@@ -187,7 +187,7 @@ export function inputGradient(
       stepY: strideY,
       stepX: strideX,
     };
-    runForward(skeleton ?? preferredSkeleton(gpu), part, {
+    runForward(skeleton, part, {
       x: gradient,
       weight: flipped,
       scale: undefined,
@@ -291,7 +291,7 @@ export function weightGradient(
   };
   const depthwise = groups === cin && groups === cout && groups > 1;
   const vectors = cin % 4 === 0 && cout % 4 === 0 && x.pitch % 4 === 0 && x.offset % 4 === 0;
-  const chosen = skeleton ?? preferredSkeleton(gpu);
+  const chosen = directSkeleton(gpu, skeleton);
   if (chosen === 'any' || !vectors || (groups > 1 && !depthwise)) {
     const units = taps * (cin / groups) * cout;
     const { chunk, splits } = splitPixels(pixels, { units, wanted: busy(gpu), least: 64, weightBytes });

@@ -2,14 +2,18 @@ import type { DeviceBuffer } from '../../gpu/buffers.js';
 import { flatGrid } from '../../gpu/grid.js';
 import type { Gpu } from '../../gpu/gpu.js';
 import type { Tensor } from '../../tensor/tensor.js';
-import { type ConvGeometry, windowParams } from './geometry.js';
+import { type ConvGeometry, convGeometry, windowParams } from './geometry.js';
+import { runBroadcast, runTiled } from './product.js';
+import { runWinograd, winogradFits, winogradPays, winogradWeight } from './winograd.js';
 
 /**
  * Ways to compute a convolution; all give the same result but for the rounding of sums.
  * `broadcast`: registers and subgroup shuffles, for CPU adapters. `tiled`: workgroup memory, for GPUs.
  * `plain`: registers alone, for all. `any`: one number at a time, for every number of channels and groups.
+ * `winograd`: where the convolution is 3×3 of stride 1, by fewer products, those by the way named behind it; else that way.
  */
-export type Skeleton = 'broadcast' | 'tiled' | 'plain' | 'any';
+export type Skeleton = DirectSkeleton | 'winograd-broadcast' | 'winograd-tiled';
+export type DirectSkeleton = 'broadcast' | 'tiled' | 'plain' | 'any';
 
 /** What a forward pass reads and where it writes. */
 export interface ConvOperands {
@@ -22,6 +26,8 @@ export interface ConvOperands {
   readonly y: Tensor;
   /** Depthwise alone: `y` is a larger image, of which only these pixels are written. */
   readonly place?: Placement;
+  /** `winogradWeight(weight)` where it is kept; else it is made where it is needed. */
+  readonly values?: Tensor | undefined;
 }
 
 /** Where the pixels of an output lie in a larger image: from a first one on, at equal steps. */
@@ -36,8 +42,9 @@ export interface Placement {
 
 /** The widest subgroup for which a lane's accumulators stay in registers. */
 const BROADCAST_LANES = 16;
-/** Workgroups of a tile size from which it keeps a GPU busy; about two for each multiprocessor of a large one. */
-const BUSY_WORKGROUPS = 256;
+
+/** An image of whole tiles: on it Winograd's way pays if it does on any. */
+const WINOGRAD_SIDE = 64;
 
 /** Invocations that keep a device busy with a depthwise convolution. */
 const DEPTHWISE_CPU = 1024;
@@ -49,10 +56,48 @@ export function depthwiseRows(strideX: number): number {
 }
 
 /** The fastest way on this device. */
-export function preferredSkeleton(gpu: Gpu): Skeleton {
+export function preferredSkeleton(gpu: Gpu): DirectSkeleton {
   const lanes = gpu.subgroupSize;
   if (!gpu.isFallback) return 'tiled';
   return lanes !== undefined && lanes <= BROADCAST_LANES ? 'broadcast' : 'plain';
+}
+
+/** The way without Winograd's: of `way`, or the device's own. */
+export function directSkeleton(gpu: Gpu, way: Skeleton | undefined): DirectSkeleton {
+  if (way === undefined) return preferredSkeleton(gpu);
+  return way === 'winograd-broadcast' ? 'broadcast' : way === 'winograd-tiled' ? 'tiled' : way;
+}
+
+/**
+ * True where the device's own way with 3×3 convolutions of stride 1 between so many channels can be Winograd's: a layer
+ * whose weights stay the same then keeps their `winogradWeight`.
+ */
+export function keepsWinogradWeight(weight: Tensor): boolean {
+  const { gpu } = weight;
+  const [kernelH, kernelW, cin, cout] = weight.shape as readonly [number, number, number, number];
+  if (preferredSkeleton(gpu) !== 'broadcast' || kernelH !== 3 || kernelW !== 3) return false;
+  const side = WINOGRAD_SIDE;
+  const geometry = convGeometry('conv2d', [1, side, side, cin], weight.shape, { padding: 1 });
+  return cout / 4 >= gpu.subgroupSize! && winogradFits(gpu, geometry) && winogradPays(geometry, true);
+}
+
+/**
+ * The weights' values and the kernel of the products, where Winograd's way is taken: where it is asked for and fits, and
+ * unasked on CPU adapters where it is faster.
+ */
+function winogradOf(
+  way: Skeleton | undefined,
+  skeleton: DirectSkeleton,
+  geometry: ConvGeometry,
+  { x: { gpu }, weight, values }: ConvOperands,
+): { readonly skeleton: 'broadcast' | 'tiled'; readonly weight: Tensor } | undefined {
+  if (skeleton !== 'broadcast' && skeleton !== 'tiled') return undefined;
+  if (!winogradFits(gpu, geometry)) return undefined;
+  if (skeleton === 'broadcast' && (gpu.subgroupSize === undefined || geometry.cout / 4 < gpu.subgroupSize))
+    return undefined;
+  const asked = way === 'winograd-broadcast' || way === 'winograd-tiled';
+  const pays = way === undefined && skeleton === 'broadcast' && winogradPays(geometry, values !== undefined);
+  return asked || pays ? { skeleton, weight: values ?? winogradWeight(weight) } : undefined;
 }
 
 function aligned(tensor: Tensor | undefined): boolean {
@@ -60,9 +105,10 @@ function aligned(tensor: Tensor | undefined): boolean {
 }
 
 /** Encodes y = f(conv(x, weight)·scale + shift + residual). Sizes and devices were checked before. */
-export function runForward(skeleton: Skeleton, geometry: ConvGeometry, operands: ConvOperands): void {
+export function runForward(way: Skeleton | undefined, geometry: ConvGeometry, operands: ConvOperands): void {
   const { x, weight, scale, shift, residual, slope, y } = operands;
   const { gpu } = x;
+  const skeleton = directSkeleton(gpu, way);
   const { cin, cout, groups } = geometry;
   const window = { ...windowParams(geometry), slope: slope ?? 0 };
   const { pixels } = window;
@@ -155,6 +201,13 @@ export function runForward(skeleton: Skeleton, geometry: ConvGeometry, operands:
     });
     return;
   }
+  const product = { ...shared, params: { ...params, share: pixels, weight_step4: 0 } };
+  const values = winogradOf(way, skeleton, geometry, operands);
+  if (values) {
+    runWinograd(values.skeleton, geometry, x, values.weight, product);
+    if (values.weight !== operands.values) values.weight.dispose();
+    return;
+  }
   if (skeleton === 'broadcast' && gpu.subgroupSize !== undefined) {
     const LANES = gpu.subgroupSize;
     if (cout4 < LANES) {
@@ -162,39 +215,16 @@ export function runForward(skeleton: Skeleton, geometry: ConvGeometry, operands:
       const grid = flatGrid(Math.ceil(pixels / (LANES * ROWS)), 1);
       gpu.run('conv2d_forward_narrow', { ...shared, constants: { LANES, ROWS, COLS: cout4 }, grid });
     } else {
-      const BLOCKS = broadcastBlocks(LANES);
-      const grid = flatGrid(Math.ceil(pixels / (LANES * BLOCKS)) * Math.ceil(cout4 / LANES), 1);
-      gpu.run('conv2d_forward_broadcast', { ...shared, constants: { LANES, BLOCKS }, grid });
+      runBroadcast(gpu, product);
     }
     return;
   }
   if (skeleton === 'tiled') {
-    const { workgroups, ...constants } = tileFor(pixels, cout4);
-    gpu.run('conv2d_forward_tiled', { ...shared, constants, grid: flatGrid(workgroups, 1) });
+    runTiled(gpu, product);
     return;
   }
   const ROWS = 4;
   const COLS = cout4 % 4 === 0 ? 4 : cout4 % 2 === 0 ? 2 : 1;
   const grid = flatGrid(Math.ceil(pixels / ROWS) * (cout4 / COLS), 64);
   gpu.run('conv2d_forward_plain', { ...shared, constants: { ROWS, COLS }, grid });
-}
-
-/** Pixels a lane of the broadcast kernel loads at a time. 5 of 8 lanes were faster than 2, 3, 4, 6 and 8 on llvmpipe. */
-function broadcastBlocks(lanes: number): number {
-  return lanes <= 4 ? 4 : lanes <= 8 ? 5 : 1;
-}
-
-/** The largest tile of the menu that gives enough workgroups, else the smallest. */
-function tileFor(pixels: number, cout4: number): { SIDE: number; ROWS: number; COLS: number; workgroups: number } {
-  const menu = [
-    { SIDE: 16, ROWS: 8, COLS: 2 },
-    { SIDE: 16, ROWS: 4, COLS: 1 },
-    { SIDE: 8, ROWS: 4, COLS: 1 },
-  ] as const;
-  const sized = menu.map((tile) => ({
-    ...tile,
-    workgroups: Math.ceil(pixels / (tile.SIDE * tile.ROWS)) * Math.ceil(cout4 / (tile.SIDE * tile.COLS)),
-  }));
-  const fits = sized.find((tile) => tile.workgroups >= BUSY_WORKGROUPS && cout4 >= tile.SIDE * tile.COLS);
-  return fits ?? sized[2]!;
 }

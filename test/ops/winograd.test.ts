@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { test } from 'uvu';
+import { Gpu } from '../../src/gpu/gpu.js';
+import { Tape } from '../../src/autograd/tape.js';
+import type { Skeleton } from '../../src/ops/conv/forward.js';
+import { winogradFits, winogradPays, winogradWeight } from '../../src/ops/conv/winograd.js';
+import { convGeometry, type WindowOptions } from '../../src/ops/conv/geometry.js';
+import { conv2dWith } from '../../src/ops/conv2d.js';
+import { sum } from '../../src/ops/sum.js';
+import { Tensor } from '../../src/tensor/tensor.js';
+import { array64, type Array64 } from '../reference/array64.js';
+import { conv2d as twin } from '../reference/conv2d.js';
+import { assertClose, checkOp, values } from '../helpers/check_op.js';
+import { testDevice } from '../helpers/device.js';
+
+const EPS32 = 2 ** -23;
+const gpu = Gpu.of(testDevice);
+const WAYS: readonly Skeleton[] =
+  gpu.subgroupSize === undefined ? ['winograd-tiled'] : ['winograd-broadcast', 'winograd-tiled'];
+
+/** As for the direct ways: that many products below 1, and a margin; the transforms add less (the last test here). */
+const tolerance = (terms: number) => 4 * EPS32 * (terms + 4);
+
+const upload = (array: Array64) => Tensor.from(testDevice, Float32Array.from(array.data), array.shape);
+
+interface Case {
+  readonly x: readonly [number, number, number, number];
+  readonly cout: number;
+  readonly padding?: WindowOptions['padding'];
+}
+
+const CASES: Readonly<Record<string, Case>> = {
+  'batch 3, 9×6, 12 to 36 channels': { x: [3, 9, 6, 12], cout: 36, padding: 1 },
+  'four different paddings': { x: [1, 6, 7, 4], cout: 40, padding: [0, 1, 2, 3] },
+  'one output': { x: [2, 3, 3, 8], cout: 64 },
+};
+
+for (const [name, { x, cout, padding = 0 }] of Object.entries(CASES)) {
+  for (const way of WAYS) {
+    test(`3×3 convolutions and their gradients by tiles of 4×4 are those of the twin: ${name}, ${way}`, async () => {
+      await checkOp({
+        op: (image, weight, bias) => conv2dWith(way, image, weight, { padding, bias }),
+        twin: (image, weight, bias) => twin(image, weight, { padding, bias }),
+        inputs: [values('x', x), values('weight', [3, 3, x[3], cout]), values('bias', [cout])],
+        tolerance: tolerance(9 * Math.max(x[3], cout)),
+      });
+    });
+  }
+}
+
+test('tiles: scale, shift, residual and rectifier follow, on channels of wider tensors, whose others stay', async () => {
+  const [x, weight] = [values('x', [2, 5, 7, 8]), values('weight', [3, 3, 8, 36])];
+  const [scale, shift, residual] = [values('scale', [36]), values('shift', [36]), values('residual', [2, 5, 7, 44])];
+  const plain = twin(x, weight, { padding: 1 });
+  const expected = plain.data.map((value, i) => {
+    const [pixel, channel] = [Math.floor(i / 36), i % 36];
+    const v = value * scale.data[channel]! + shift.data[channel]! + residual.data[pixel * 44 + 8 + channel]!;
+    return v > 0 ? v : 0.125 * v;
+  });
+  using tx = upload(x);
+  using tw = upload(weight);
+  using ts = upload(scale);
+  using tb = upload(shift);
+  using tr = upload(residual);
+  for (const way of WAYS) {
+    using wide = Tensor.zeros(testDevice, [2, 5, 7, 48]);
+    using into = wide.channels(4, 36);
+    using from = tr.channels(8, 36);
+    using y = conv2dWith(way, tx, tw, { padding: 1, scale: ts, shift: tb, residual: from, slope: 0.125, into });
+    assert.equal(y.id, into.id);
+    const all = await wide.read();
+    const own = all.filter((_, i) => i % 48 >= 4 && i % 48 < 40);
+    assertClose(own, array64(plain.shape, expected), tolerance(72), way);
+    assert.ok(
+      all.every((value, i) => (i % 48 >= 4 && i % 48 < 40) || value === 0),
+      `${way}: neighbours`,
+    );
+  }
+});
+
+test('more tiles than fit at once are done in bands, with the same bits again', async () => {
+  // 61 × 61 tiles of 64 channels: 36 values each are more than 32 MiB.
+  const [h, w] = [243, 242];
+  const x = values('x', [1, h, w, 4]);
+  const weight = values('weight', [3, 3, 4, 64]);
+  using tx = upload(x);
+  using tw = upload(weight);
+  using direct = conv2dWith('plain', tx, tw, { padding: 1 });
+  const expected = array64(direct.shape, await direct.read());
+  for (const way of WAYS) {
+    using y = conv2dWith(way, tx, tw, { padding: 1 });
+    using again = conv2dWith(way, tx, tw, { padding: 1 });
+    const first = await y.read();
+    assertClose(first, expected, 2 * tolerance(36), way);
+    assert.deepEqual(await again.read(), first, way);
+  }
+});
+
+// The one place where the points of the transforms matter: with ±1 and ±2 the first ratio is 4, the second 2.
+test('sums of 2,304 products by tiles are as near to float64 as said: 2.5 times the plain error, 1.25 behind a ReLU', async () => {
+  const weight = values('weight', [3, 3, 256, 36]);
+  using tw = upload(weight);
+  for (const [values64, limit] of [
+    [values('x', [1, 8, 8, 256]), 2.5],
+    [array64([1, 8, 8, 256], values('x', [1, 8, 8, 256]).data.map(Math.abs)), 1.25],
+  ] as const) {
+    const { data } = twin(values64, weight, { padding: 1 });
+    using tx = upload(values64);
+    const error = async (way: Skeleton) => {
+      using y = conv2dWith(way, tx, tw, { padding: 1 });
+      const got = await y.read();
+      return Math.sqrt(data.reduce((total, value, i) => total + (got[i]! - value) ** 2, 0) / data.length);
+    };
+    const plain = await error('plain');
+    for (const way of WAYS) {
+      const tiles = await error(way);
+      assert.ok(tiles <= limit * plain, `${way}: ${tiles / plain} times`);
+    }
+  }
+});
+
+test('tiles are for 3×3 windows of stride 1 in one group, and for layers wide and large enough', () => {
+  const geometry = (x: readonly number[], weight: readonly number[], window: WindowOptions = {}) =>
+    convGeometry('test', x, weight, { padding: 1, ...window });
+  const wide = geometry([1, 40, 40, 256], [3, 3, 256, 256]);
+  assert.ok(winogradFits(gpu, wide) && winogradPays(wide, false));
+  assert.ok(!winogradPays(geometry([1, 40, 40, 8], [3, 3, 8, 8]), true), 'the transforms outweigh 8 channels');
+  const one = geometry([1, 1, 1, 512], [3, 3, 512, 512]);
+  assert.ok(!winogradPays(one, true), 'a tile for one pixel');
+  for (const other of [
+    geometry([1, 40, 40, 256], [3, 3, 256, 256], { stride: 2 }),
+    geometry([1, 40, 40, 256], [3, 3, 256, 256], { dilation: [1, 2] }),
+    geometry([1, 40, 40, 256], [3, 3, 128, 256], { groups: 2 }),
+    geometry([1, 40, 40, 256], [5, 5, 256, 256]),
+    geometry([1, 40, 40, 6], [3, 3, 6, 256]),
+    geometry([1, 40, 40, 4096], [3, 3, 4096, 4096]),
+  ])
+    assert.ok(!winogradFits(gpu, other));
+});
+
+test('the values of weights that a layer keeps give the bits of those made anew', async () => {
+  using x = upload(values('x', [1, 9, 8, 12]));
+  using weight = upload(values('weight', [3, 3, 12, 36]));
+  using kept = winogradWeight(weight);
+  for (const way of WAYS) {
+    using fresh = conv2dWith(way, x, weight, { padding: 1 });
+    using y = conv2dWith(way, x, weight, { padding: 1 }, kept);
+    assert.deepEqual(await y.read(), await fresh.read(), way);
+    using other = Tensor.zeros(testDevice, kept.shape);
+    using none = conv2dWith(way, x, weight, { padding: 1 }, other);
+    assert.ok(
+      (await none.read()).every((value) => value === 0),
+      `${way}: they are what is multiplied with`,
+    );
+  }
+});
+
+test('a wide convolution takes tiles by itself on a CPU adapter, forward and for the gradient of its input', async () => {
+  if (!gpu.isFallback || gpu.subgroupSize === undefined) return;
+  using x = upload(values('x', [1, 16, 16, 64]));
+  using weight = upload(values('weight', [3, 3, 64, 64]));
+  const run = async (way: Skeleton | undefined) => {
+    using tape = new Tape(testDevice);
+    tape.watch(x);
+    const { y, loss } = tape.record(() => {
+      const output = conv2dWith(way, x, weight, { padding: 1, slope: 0 });
+      return { y: output, loss: sum(output) };
+    });
+    const forward = await y.read();
+    tape.backward(loss);
+    loss.dispose();
+    y.dispose();
+    return { forward, gradient: await tape.gradient(x)!.read() };
+  };
+  assert.deepEqual(await run(undefined), await run('winograd-broadcast'));
+  assert.notDeepEqual(await run(undefined), await run('broadcast'));
+});
+
+test.run();
