@@ -96,13 +96,13 @@ test('more tiles than fit at once are done in bands, with the same bits again', 
   }
 });
 
-// The one place where the points of the transforms matter: with ±1 and ±2 the first ratio is 4, the second 2.
-test('sums of 2,304 products by tiles are as near to float64 as said: 2.5 times the plain error, 1.25 behind a ReLU', async () => {
+// The one place where the points of the transforms matter: ±1 and ±2 would double both ratios.
+test('sums of 2,304 products by tiles are as near to float64 as said: 2.5 times the plain error, 1.5 behind a ReLU', async () => {
   const weight = values('weight', [3, 3, 256, 36]);
   using tw = upload(weight);
   for (const [values64, limit] of [
     [values('x', [1, 8, 8, 256]), 2.5],
-    [array64([1, 8, 8, 256], values('x', [1, 8, 8, 256]).data.map(Math.abs)), 1.25],
+    [array64([1, 8, 8, 256], values('x', [1, 8, 8, 256]).data.map(Math.abs)), 1.5],
   ] as const) {
     const { data } = twin(values64, weight, { padding: 1 });
     using tx = upload(values64);
