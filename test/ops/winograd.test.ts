@@ -86,12 +86,14 @@ test('more tiles than fit at once are done in bands, with the same bits again', 
   using tx = upload(x);
   using tw = upload(weight);
   using direct = conv2dWith('plain', tx, tw, { padding: 1 });
-  const expected = array64(direct.shape, await direct.read());
+  const expected = await direct.read();
   for (const way of WAYS) {
     using y = conv2dWith(way, tx, tw, { padding: 1 });
     using again = conv2dWith(way, tx, tw, { padding: 1 });
     const first = await y.read();
-    assertClose(first, expected, 2 * tolerance(36), way);
+    // 3.8 million numbers: one assertion for all.
+    const error = first.reduce((most, value, i) => Math.max(most, Math.abs(value - expected[i]!)), 0);
+    assert.ok(error <= 2 * tolerance(36), `${way}: off by ${error}`);
     assert.deepEqual(await again.read(), first, way);
   }
 });
