@@ -10,6 +10,11 @@ interface Seen {
 
 let seen: Seen[] | undefined;
 
+/** True inside of `checkFinite`, which looks at results as they are computed. */
+export function checking(): boolean {
+  return seen !== undefined;
+}
+
 /** For operations and the tape: shows a result to the check around, if there is one. */
 export function observe(what: string, tensor: Tensor): void {
   if (tensor.dtype === 'f32') seen?.push({ what, tensor: keep(tensor.alias()) });

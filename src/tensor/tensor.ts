@@ -147,6 +147,16 @@ export class Tensor<D extends DType = DType> implements Disposable {
     return tensor;
   }
 
+  /** A tensor over memory that the caller got from the device and hands over. Not public. */
+  static over(
+    gpu: Gpu,
+    buffer: DeviceBuffer,
+    { shape, dtype, label }: { readonly shape: Shape; readonly dtype: DType; readonly label: string },
+  ): Tensor {
+    const storage = { gpu, buffer, holders: 0 };
+    return new Tensor({ storage, shape, dtype, label, id: nextId++, pitch: shape.at(-1) ?? 1, offset: 0 });
+  }
+
   get gpu(): Gpu {
     return this.#storage.gpu;
   }

@@ -119,6 +119,16 @@ export class GradientBuckets implements Disposable {
     });
   }
 
+  /** Which parameters something was added for since the last step. */
+  get added(): readonly boolean[] {
+    return this.#added;
+  }
+
+  /** Takes it that something was added for these, by commands that a plan encoded. */
+  setAdded(added: readonly boolean[]): void {
+    this.#added = [...added];
+  }
+
   /** Ends a step: answers which parameters had a gradient, and makes the places of the others zero. */
   end(): readonly boolean[] {
     const { gpu, places } = this.layout;

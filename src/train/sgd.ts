@@ -120,6 +120,17 @@ export class Sgd implements Disposable {
     this.#accumulated = true;
   }
 
+  /** Which parameters have something accumulated since the last step; none of them before the first `accumulate`. */
+  get accumulated(): readonly boolean[] {
+    return this.#gradients.added;
+  }
+
+  /** Takes it that gradients of these were accumulated, by commands that a plan encoded. */
+  setAccumulated(added: readonly boolean[]): void {
+    this.#gradients.setAdded(added);
+    this.#accumulated = true;
+  }
+
   /**
    * Updates all parameters with what was accumulated since the last step, at this learning rate.
    * @throws ArgumentError without an `accumulate` before it, and for a rate that is negative or no number.

@@ -1,9 +1,11 @@
+import { checking } from '../autograd/check_finite.js';
 import { Tape } from '../autograd/tape.js';
 import { AnchorCache } from '../detect/anchor_cache.js';
 import type { FaceTargets } from '../detect/match.js';
 import { DeviceLostError } from '../gpu/errors.js';
 import { add } from '../ops/add.js';
 import { concat } from '../ops/concat.js';
+import { contiguous, copyRows } from '../ops/layout.js';
 import { reshape } from '../ops/reshape.js';
 import {
   countAnchors,
@@ -16,6 +18,8 @@ import {
 import type { Configuration } from '../retinaface/config.js';
 import type { Network } from '../retinaface/network.js';
 import { scope } from '../tensor/scope.js';
+import { Plans } from '../tensor/plans.js';
+import type { Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
 import { Sgd, type SgdOptions, type SgdParameter } from './sgd.js';
 
@@ -28,6 +32,43 @@ export interface TrainingBatch {
 /** Frees a batch. */
 export function freeBatch({ x, targets: { boxes, landmarks, annotated, counts } }: TrainingBatch): void {
   for (const tensor of [x, boxes, landmarks, annotated, counts]) tensor.dispose();
+}
+
+/** Shapes of steps that are kept as plans: whole ones, and the last of an epoch. */
+const KEPT_PLANS = 4;
+const LEAST_FACES = 8;
+
+function tensorsOf({ x, targets: { boxes, landmarks, annotated, counts } }: TrainingBatch): readonly Tensor[] {
+  return [x, boxes, landmarks, annotated, counts];
+}
+
+function batchOf([x, boxes, landmarks, annotated, counts]: readonly Tensor[]): TrainingBatch {
+  return {
+    x: x!,
+    targets: { boxes: boxes!, landmarks: landmarks!, annotated: annotated!, counts: counts as Tensor<'u32'> },
+  };
+}
+
+/**
+ * The shape of a target in a plan: room for more faces than there are, in few sizes, so that steps with other numbers of
+ * faces share a plan. `counts` tells how many are faces.
+ */
+function roomy([n = 0, faces, ...rest]: Shape): Shape {
+  if (faces === undefined) return [n];
+  return [n, Math.max(LEAST_FACES, 2 ** Math.ceil(Math.log2(Math.max(1, faces)))), ...rest];
+}
+
+/** Copies every image's elements to the beginning of its own in a tensor that has room for more. */
+function copyInto(from: Tensor, to: Tensor): void {
+  scope(() => {
+    const images = from.shape[0] ?? 0;
+    const tensor = contiguous(from);
+    if (from.size === to.size) to.gpu.copy(tensor.buffer, to.buffer, to.size * 4);
+    else {
+      const [width, room] = [from.size / images, to.size / images];
+      copyRows({ tensor, pitch: width, offset: 0 }, { tensor: to, pitch: room, offset: 0 }, images, width);
+    }
+  });
 }
 
 /** How a network is taught; `allReduce` is where processes that train together exchange their gradients. */
@@ -79,6 +120,8 @@ export class Trainer implements Disposable {
   readonly #cascadeLoss: LossOptions;
   readonly #frozenStatistics: boolean;
   readonly #tape: Tape;
+  /** What `accumulate` encodes, by the shapes of its parts; the note tells which parameters have a gradient. */
+  readonly #plans: Plans<readonly boolean[]>;
   readonly #anchors: AnchorCache;
 
   /** Takes the parameters that are not frozen at this time. */
@@ -96,6 +139,7 @@ export class Trainer implements Disposable {
     }));
     this.optimiser = new Sgd(gpu, parameters, sgd);
     this.#tape = new Tape(gpu);
+    this.#plans = new Plans(gpu, KEPT_PLANS);
     this.#anchors = new AnchorCache(gpu, network.configuration.levels);
     for (const { value } of parameters) this.#tape.watch(value);
     this.resume();
@@ -103,6 +147,7 @@ export class Trainer implements Disposable {
 
   /** Back into training after inference has been asked of the network. */
   resume(): void {
+    this.#plans.clear();
     this.network.train(true, { frozenStatistics: this.#frozenStatistics });
   }
 
@@ -113,6 +158,27 @@ export class Trainer implements Disposable {
    */
   accumulate(step: TrainingBatch | readonly TrainingBatch[]): Tensor {
     const parts = 'x' in step ? [step] : step;
+    const given = parts.flatMap(tensorsOf);
+    for (const { x } of parts) this.#anchorsOf(x);
+    const planned = {
+      inputs: given.map(({ shape, dtype, label }, i) => ({ shape: i % 5 === 0 ? shape : roomy(shape), dtype, label })),
+      fill: (inputs: readonly Tensor[]) => {
+        for (const [i, input] of inputs.entries()) copyInto(given[i]!, input);
+      },
+      compute: (inputs: readonly Tensor[]) => {
+        const losses = this.#accumulate(parts.map((_, part) => batchOf(inputs.slice(5 * part, 5 * part + 5))));
+        return { outputs: [losses], note: [...this.optimiser.accumulated] };
+      },
+    };
+    const key = `${this.network.training} ${planned.inputs.map(({ shape }) => shape.join('×')).join(' ')}`;
+    // A plan begins with empty buckets; who looks at single results wants them computed one by one.
+    const plain = checking() || this.optimiser.accumulated.includes(true);
+    const { outputs, note } = plain ? this.#plans.direct(planned) : this.#plans.run(key, planned);
+    this.optimiser.setAccumulated(note);
+    return outputs[0]!;
+  }
+
+  #accumulate(parts: readonly TrainingBatch[]): Tensor {
     return scope(() => {
       const over = parts.length > 1 ? this.#count(parts) : undefined;
       const losses = parts.map((batch) =>
@@ -147,6 +213,7 @@ export class Trainer implements Disposable {
 
   /** Frees the optimiser and leaves the network in inference; the network lives on. */
   dispose(): void {
+    this.#plans.dispose();
     this.#tape.dispose();
     this.optimiser.dispose();
     this.#anchors.dispose();
