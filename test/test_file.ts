@@ -28,10 +28,20 @@ export interface FileRun {
   readonly env?: Readonly<Record<string, string>>;
 }
 
+/**
+ * What runs a file, and its arguments before it: this Node, or the Deno that `RETINAFACE_TEST_DENO` names, whose WebGPU is wgpu
+ * where Node's is Dawn. Deno reads TypeScript itself, and finds `x.ts` where `x.js` is imported.
+ */
+function runtime(imports: readonly string[]): readonly [command: string, before: readonly string[]] {
+  const deno = process.env['RETINAFACE_TEST_DENO'];
+  if (deno === undefined) return [process.execPath, ['tsx', ...imports].flatMap((name) => ['--import', name])];
+  return [deno, ['run', '-A', '--node-modules-dir=manual', '--unstable-webgpu', '--unstable-sloppy-imports']];
+}
+
 /** `file`: a path, absolute or below the project. */
 export function runFile(file: string, { limit, imports = [], env = {} }: FileRun): Promise<FileOutcome> {
-  const preloaded = ['tsx', ...imports].flatMap((name) => ['--import', name]);
-  const child = spawn(process.execPath, [...preloaded, file], {
+  const [command, before] = runtime(imports);
+  const child = spawn(command, [...before, file], {
     cwd: PROJECT,
     env: { XDG_RUNTIME_DIR: '/tmp', ...process.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
