@@ -3,7 +3,7 @@ import { test } from 'uvu';
 import { ArgumentError, ShapeError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { requestDevice } from '../../src/node/device.js';
-import type { Skeleton } from '../../src/ops/conv/forward.js';
+import { directSkeleton, type Skeleton } from '../../src/ops/conv/forward.js';
 import type { WindowOptions } from '../../src/ops/conv/geometry.js';
 import { conv2d, conv2dWith } from '../../src/ops/conv2d.js';
 import { Tensor } from '../../src/tensor/tensor.js';
@@ -108,6 +108,18 @@ for (const [name, { x, kernel, cout, window = {} }] of Object.entries(CASES)) {
     }
   });
 }
+
+test('on a GPU a layer whose channels fill a quarter of a tile or less is left for registers', () => {
+  const large = { isFallback: false, subgroupSize: 32 };
+  const tile = { cin: 16, cout: 32 };
+  const way = (cin: number, cout: number) => directSkeleton(large, undefined, { cin, cout }, tile);
+  assert.equal(way(4, 64), 'plain');
+  assert.equal(way(8, 16), 'plain');
+  assert.equal(way(16, 8), 'plain');
+  assert.equal(way(16, 16), 'tiled');
+  assert.equal(way(64, 36), 'tiled');
+  assert.equal(directSkeleton(large, 'tiled', { cin: 4, cout: 4 }, tile), 'tiled');
+});
 
 // Each kernel once: its variants take long to compile on a CPU.
 const EPILOGUES: readonly (Case & { readonly skeletons: readonly Skeleton[] })[] = [

@@ -291,7 +291,7 @@ export function weightGradient(
   };
   const depthwise = groups === cin && groups === cout && groups > 1;
   const vectors = cin % 4 === 0 && cout % 4 === 0 && x.pitch % 4 === 0 && x.offset % 4 === 0;
-  const chosen = directSkeleton(gpu, skeleton);
+  const chosen = directSkeleton(gpu, skeleton, geometry, { cin: 64, cout: 64 });
   if (chosen === 'any' || !vectors || (groups > 1 && !depthwise)) {
     const units = taps * (cin / groups) * cout;
     const { chunk, splits } = splitPixels(pixels, { units, wanted: busy(gpu), least: 64, weightBytes });
@@ -402,7 +402,7 @@ export function weightGradient(
 }
 
 /** Invocations, subgroups and workgroups that keep a device busy; more partial sums than that only cost memory. */
-const INVOCATIONS = 8192;
+const INVOCATIONS = 32768;
 const INVOCATIONS_CPU = 512;
 const SUBGROUPS = 64;
 const WORKGROUPS = 512;

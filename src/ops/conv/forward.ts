@@ -3,7 +3,7 @@ import { flatGrid } from '../../gpu/grid.js';
 import type { Gpu } from '../../gpu/gpu.js';
 import type { Tensor } from '../../tensor/tensor.js';
 import { type ConvGeometry, convGeometry, windowParams } from './geometry.js';
-import { runBroadcast, runTiled } from './product.js';
+import { runBroadcast, runTiled, SMALLEST_TILE } from './product.js';
 import { runWinograd, winogradFits, winogradPays, winogradWeight } from './winograd.js';
 
 /**
@@ -55,16 +55,39 @@ export function depthwiseRows(strideX: number): number {
   return strideX === 1 ? 4 : 2;
 }
 
+/** What of a device decides. */
+type Lanes = Pick<Gpu, 'isFallback' | 'subgroupSize'>;
+
 /** The fastest way on this device. */
-export function preferredSkeleton(gpu: Gpu): DirectSkeleton {
+export function preferredSkeleton(gpu: Lanes): DirectSkeleton {
   const lanes = gpu.subgroupSize;
   if (!gpu.isFallback) return 'tiled';
   return lanes !== undefined && lanes <= BROADCAST_LANES ? 'broadcast' : 'plain';
 }
 
-/** The way without Winograd's: of `way`, or the device's own. */
-export function directSkeleton(gpu: Gpu, way: Skeleton | undefined): DirectSkeleton {
-  if (way === undefined) return preferredSkeleton(gpu);
+/** Tiles that would compute so many times what a layer needs are left for registers alone, which compute nothing else. */
+const WASTE = 4;
+
+/** How many times `channels` a whole number of blocks of `block` is. */
+function waste(channels: number, block: number): number {
+  return (Math.ceil(channels / block) * block) / channels;
+}
+
+/**
+ * The way without Winograd's: of `way`, or the device's own for a layer between so many channels, of which a tile takes
+ * `block` at a time.
+ */
+export function directSkeleton(
+  gpu: Lanes,
+  way: Skeleton | undefined,
+  channels: Pick<ConvGeometry, 'cin' | 'cout'>,
+  block: { readonly cin: number; readonly cout: number },
+): DirectSkeleton {
+  if (way === undefined) {
+    const preferred = preferredSkeleton(gpu);
+    const thin = waste(channels.cin, block.cin) * waste(channels.cout, block.cout) >= WASTE;
+    return preferred === 'tiled' && thin ? 'plain' : preferred;
+  }
   return way === 'winograd-broadcast' ? 'broadcast' : way === 'winograd-tiled' ? 'tiled' : way;
 }
 
@@ -108,7 +131,7 @@ function aligned(tensor: Tensor | undefined): boolean {
 export function runForward(way: Skeleton | undefined, geometry: ConvGeometry, operands: ConvOperands): void {
   const { x, weight, scale, shift, residual, slope, y } = operands;
   const { gpu } = x;
-  const skeleton = directSkeleton(gpu, way);
+  const skeleton = directSkeleton(gpu, way, geometry, SMALLEST_TILE);
   const { cin, cout, groups } = geometry;
   const window = { ...windowParams(geometry), slope: slope ?? 0 };
   const { pixels } = window;

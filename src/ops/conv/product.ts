@@ -15,6 +15,9 @@ export interface Product {
 /** Workgroups of a tile size from which it keeps a GPU busy; about two for each multiprocessor of a large one. */
 const BUSY_WORKGROUPS = 256;
 
+/** Channels that a workgroup of the smallest tile takes at a time. */
+export const SMALLEST_TILE = { cin: 16, cout: 32 };
+
 /** Encodes a product by subgroup shuffles; needs subgroups of a fixed size, and as many output vec4s as lanes. */
 export function runBroadcast(gpu: Gpu, product: Product): void {
   const { pixels, share, cout4 } = product.params;
