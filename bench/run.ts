@@ -1,8 +1,4 @@
-// `npm run bench`: times kernels and whole detections on the adapter that is there.
-//   npm run bench -- NAME…                     rows whose names hold one of these
-//   npm run bench -- growth                    what a kernel costs as pixels, channels, batch and boxes grow
-//   npm run bench -- --json FILE               also writes a line of JSON a row
-//   npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
+// `npm run bench`: times kernels and whole detections on the adapter that is there; `npm run bench -- --help` says how.
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { LimitError } from '../src/gpu/errors.js';
@@ -14,10 +10,37 @@ import { kernelRows, PEAK_ROWS } from './kernels.js';
 import { modelRows } from './models.js';
 import { printTrainingTable } from './training.js';
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: { json: { type: 'string' }, compare: { type: 'boolean' } },
-});
+const HELP = `npm run bench: times kernels and whole detections on the adapter that is there
+
+  npm run bench -- NAME…                     rows whose names hold one of these
+  npm run bench -- growth                    what a kernel costs as pixels, channels, batch and boxes grow
+  npm run bench -- --json FILE               also writes a line of JSON a row
+  npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
+`;
+
+/** Ends the process over arguments that mean nothing. */
+function refuse(expected: string, got: string): never {
+  process.stderr.write(`bench: expected ${expected}, got ${got}. \`npm run bench -- --help\` says what there is.\n`);
+  process.exit(2);
+}
+
+function argumentsOf(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      options: { json: { type: 'string' }, compare: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+    });
+  } catch (error) {
+    return refuse('options that it has', error instanceof Error ? error.message : String(error));
+  }
+}
+
+const { values, positionals } = argumentsOf(process.argv.slice(2));
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
 
 const number = (value: number | undefined, digits: number): string =>
   (value === undefined ? '' : value.toFixed(digits)).padStart(9);
@@ -28,14 +51,14 @@ function widthOf(names: readonly string[]): number {
 }
 
 function compare(before: string, after: string): void {
-  const read = (file: string): Map<string, Result> =>
-    new Map(
-      readFileSync(file, 'utf8')
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line) as Result)
-        .map((result) => [result.name, result]),
-    );
+  const read = (file: string): Map<string, Result> => {
+    try {
+      const lines = readFileSync(file, 'utf8').trim().split('\n');
+      return new Map(lines.map((line) => JSON.parse(line) as Result).map((result) => [result.name, result]));
+    } catch (error) {
+      return refuse(`${file} to be what --json FILE wrote`, error instanceof Error ? error.message : String(error));
+    }
+  };
   const old = read(before);
   const now = read(after);
   const width = widthOf([...now.keys()]);
@@ -82,12 +105,13 @@ async function growth(): Promise<void> {
 }
 
 async function run(wanted: readonly string[]): Promise<void> {
-  const device = await requestDevice();
-  const gpu = Gpu.of(device);
-  say(gpu);
   const rows = [...kernelRows, ...modelRows].filter(
     ({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)),
   );
+  if (rows.length === 0) refuse('parts of names of rows', wanted.join(' '));
+  const device = await requestDevice();
+  const gpu = Gpu.of(device);
+  say(gpu);
   const width = widthOf(rows.map(({ name }) => name));
   console.log(
     `${''.padEnd(width)}${'median'.padStart(9)}${'p10'.padStart(9)}${'p90'.padStart(9)} ms  GFLOP/s     GB/s  of peak  peak MiB`,
@@ -129,10 +153,14 @@ async function run(wanted: readonly string[]): Promise<void> {
       appendFileSync(values.json, `${JSON.stringify({ ...result, adapter: gpu.info.description })}\n`);
   }
   printTrainingTable(results);
-  if (rows.length === 0) throw new Error(`no row holds ${wanted.join(' or ')}`);
 }
 
-if (values.compare) compare(positionals[0] ?? '', positionals[1] ?? '');
-else if (positionals[0] === 'growth') await growth();
+if (values.compare) {
+  const [before, after, ...more] = positionals;
+  if (before === undefined || after === undefined || more.length > 0) {
+    refuse('two files behind --compare', positionals.join(' ') || 'none');
+  }
+  compare(before, after);
+} else if (positionals[0] === 'growth') await growth();
 else await run(positionals);
 process.exit(0);
