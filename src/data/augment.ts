@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
@@ -93,6 +94,18 @@ export function drawAugmentation(
   faces: readonly Face[],
   options: AugmentOptions = {},
 ): AugmentPlan {
+  checkOptions('drawAugmentation', options, {
+    scales: 'array',
+    stretch: 'number',
+    attempts: 'number',
+    portraits: 'number',
+    flip: 'number',
+    colour: 'number',
+    brightness: 'number',
+    contrast: 'array',
+    saturation: 'array',
+    hue: 'number',
+  });
   const {
     scales = CROP_SCALES,
     stretch = 1,

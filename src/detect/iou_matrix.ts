@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import { flatGrid } from '../gpu/grid.js';
 import { Tensor } from '../tensor/tensor.js';
 import { boxCount } from './boxes.js';
@@ -8,6 +9,7 @@ import { boxCount } from './boxes.js';
  * @throws ShapeError for other shapes.
  */
 export function iouMatrix(a: Tensor, b: Tensor, options: { readonly plusOne?: boolean } = {}): Tensor<'f32'> {
+  checkOptions('iouMatrix', options, { plusOne: 'boolean' });
   const rows = boxCount('iouMatrix', a);
   const columns = boxCount('iouMatrix', b);
   const y = Tensor.empty(a.gpu, [rows, columns], { label: 'IoU matrix' });

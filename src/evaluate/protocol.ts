@@ -1,5 +1,6 @@
 import type { Size } from '../image/letterbox.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 
 /** The size at which pictures are searched: their own; fitted to N×N; or a short side, up to a greatest long one. */
@@ -61,6 +62,16 @@ export const PUBLISHED_SCALED: SearchSize = { shortSide: 1600, longSide: 2150 };
 
 /** A named protocol with changes. @throws ArgumentError for values out of range. */
 export function protocolOf(name: ProtocolName = 'published', changes: Partial<Protocol> = {}): Protocol {
+  checkOptions('evaluate', changes, {
+    name: 'string',
+    scoreThreshold: 'number',
+    topK: 'number',
+    maxFaces: 'number',
+    nmsThreshold: 'number',
+    size: 'any',
+    flip: 'boolean',
+    scales: 'array',
+  });
   const protocol: Protocol = { ...protocols[name], ...changes };
   const { scoreThreshold, topK, maxFaces, nmsThreshold, size, scales } = protocol;
   const check = (valid: boolean, what: string, expected: string, got: unknown): void => {

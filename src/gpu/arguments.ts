@@ -36,29 +36,29 @@ export type OptionKinds<T> = { readonly [K in keyof Required<T>]: string };
  */
 export function checkOptions<T extends object>(operation: string, options: T, kinds: OptionKinds<T>): void {
   const given: unknown = options;
-  const names = Object.keys(kinds);
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
     throw new ArgumentError({
       operation,
-      expected: `options as an object of ${names.join(', ')}`,
+      expected: `options as an object of ${Object.keys(kinds).join(', ')}`,
       got: describe(given),
-      remedy: `Write { ${names[0] ?? ''}: … }, or leave the options out.`,
+      remedy: `Write { ${Object.keys(kinds)[0] ?? ''}: … }, or leave the options out.`,
     });
   }
-  for (const [name, value] of Object.entries(given)) {
+  for (const name in given) {
+    const value: unknown = given[name as keyof typeof given];
     if (value === undefined) continue;
     const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof T] : undefined;
     if (kind === undefined) {
-      const near = names.find((known) => known.toLowerCase().includes(name.toLowerCase()));
+      const near = Object.keys(kinds).find((known) => known.toLowerCase().includes(name.toLowerCase()));
       throw new ArgumentError({
         operation,
-        expected: `options of ${names.join(', ')}`,
+        expected: `options of ${Object.keys(kinds).join(', ')}`,
         got: `'${name}'`,
         remedy: near === undefined ? 'Leave it out, or correct its name.' : `Did you mean '${near}'?`,
       });
     }
     const is = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
-    if (kind === 'any' || kind.split('|').includes(is)) continue;
+    if (kind === is || kind === 'any' || kind.split('|').includes(is)) continue;
     throw new ArgumentError({
       operation,
       expected: `${name} to be ${kind.split('|').map(article).join(' or ')}`,

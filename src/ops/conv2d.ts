@@ -1,3 +1,4 @@
+import { checkOptions, type OptionKinds } from '../gpu/arguments.js';
 import { defineOp } from '../autograd/op.js';
 import { ArgumentError, DeviceMismatchError, ShapeError } from '../gpu/errors.js';
 import { formatShape, sameShape, type Shape } from '../tensor/shape.js';
@@ -23,6 +24,20 @@ export interface Conv2dOptions extends WindowOptions {
   /** Of the output's shape: where to write instead of into a new tensor; it may be some channels of a wider one. */
   readonly into?: Tensor;
 }
+
+/** Types of the options. */
+const OPTIONS: OptionKinds<Conv2dOptions> = {
+  stride: 'number|array',
+  padding: 'number|array',
+  dilation: 'number|array',
+  groups: 'number',
+  bias: 'object',
+  scale: 'object',
+  shift: 'object',
+  residual: 'object',
+  slope: 'number',
+  into: 'object',
+};
 
 // A type, not an interface: an op's inputs are indexed by name.
 type ConvInputs = {
@@ -89,6 +104,7 @@ function scaleGradient(
  * @throws ShapeError when shapes do not fit; ArgumentError for options that are out of range or exclude each other.
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
+  checkOptions('conv2d', options, OPTIONS);
   return conv2dWith(undefined, x, weight, options);
 }
 

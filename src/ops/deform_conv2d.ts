@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import { defineOp } from '../autograd/op.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
@@ -291,6 +292,13 @@ function contiguousSources({ x, offset, mask }: Inputs): Sources {
  * @throws ShapeError when shapes do not fit; ArgumentError for options out of range or tensors of another type.
  */
 export function deformConv2d(x: Tensor, offset: Tensor, weight: Tensor, options: DeformConv2dOptions = {}): Tensor {
+  checkOptions('deformConv2d', options, {
+    stride: 'number|array',
+    padding: 'number|array',
+    dilation: 'number|array',
+    mask: 'object',
+    bias: 'object',
+  });
   return deformConv2dIn(undefined, x, offset, weight, options);
 }
 

@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError, WeightsError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
@@ -67,6 +68,13 @@ export class Sgd implements Disposable {
 
   /** @throws ArgumentError for options or multipliers out of their range, and for a name or a tensor given twice. */
   constructor(gpu: Gpu, parameters: readonly SgdParameter[], options: SgdOptions = {}) {
+    checkOptions('Sgd', options, {
+      momentum: 'number',
+      weightDecay: 'number',
+      clipNorm: 'number',
+      bucketBytes: 'number',
+      allReduce: 'function',
+    });
     const { momentum = 0.9, weightDecay = 5e-4, clipNorm = 0, bucketBytes, allReduce } = options;
     check('momentum', momentum, momentum >= 0 && momentum < 1, 'from 0 up to, not including, 1');
     check('weightDecay', weightDecay, weightDecay >= 0, 'of 0 or more');

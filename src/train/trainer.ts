@@ -1,4 +1,5 @@
 import { checking } from '../autograd/check_finite.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { Tape } from '../autograd/tape.js';
 import { AnchorCache } from '../detect/anchor_cache.js';
 import type { FaceTargets } from '../detect/match.js';
@@ -126,6 +127,17 @@ export class Trainer implements Disposable {
 
   /** Takes the parameters that are not frozen at this time. */
   constructor(network: Network, options: TrainerOptions = {}) {
+    checkOptions('new Trainer', options, {
+      loss: 'object',
+      cascadeLoss: 'object',
+      frozenStatistics: 'boolean',
+      offsetRate: 'number',
+      momentum: 'number',
+      weightDecay: 'number',
+      clipNorm: 'number',
+      bucketBytes: 'number',
+      allReduce: 'function',
+    });
     const { loss, cascadeLoss, frozenStatistics = false, offsetRate = 0.1, ...sgd } = options;
     const { gpu } = network.parameters;
     this.network = network;
