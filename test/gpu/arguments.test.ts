@@ -43,7 +43,10 @@ test('public functions refuse options that they do not have, and those of anothe
     [() => iouMatrix(boxes, boxes, { plusone: true } as object), /Did you mean 'plusOne'/],
     [() => new Sgd(Gpu.of(device), [], { lr: 0.1 } as SgdOptions), /got 'lr'/],
     [() => protocolOf('report', { threshold: 0.1 } as object), /Did you mean 'scoreThreshold'/],
-    [() => drawAugmentation(randomOf(1), { width: 9, height: 9 }, [], { flips: 1 } as AugmentOptions), /got 'flips'/],
+    [
+      () => drawAugmentation(randomOf(1, 0, 0), { width: 9, height: 9 }, [], { flips: 1 } as AugmentOptions),
+      /got 'flips'/,
+    ],
   ];
   for (const [slip, message] of slips) assert.throws(slip, { name: 'ArgumentError', message });
   const threshold = { threshold: 0.4 } as unknown as { iouThreshold: number };
