@@ -67,7 +67,7 @@ const SURPLUS = 1.25;
 /** "Lately": this period and the one before, in milliseconds. */
 const PERIOD = 10_000;
 /** A kept buffer serves where it has at most so many times the bytes that are asked for. */
-const ROOMY = 1;
+const ROOMY = 2;
 
 /**
  * The capacity of the size class that holds `bytes`: powers of two cut into 32 steps, so that at most a 32nd is wasted
