@@ -6,8 +6,8 @@ import { writeImage } from '../node/files.js';
 import { makeFolder } from '../node/wider_files.js';
 import type { Budget } from '../train/budget.js';
 import { type Command, defineCommand, EXIT } from './command.js';
-import { flag, listOf, number, oneOf, readNumber, text, whole } from './options.js';
-import { drawScenes, type RealMaterial, realPictures } from './reproduce/material.js';
+import { flag, listOf, number, oneOf, parsed, readNumber, text, texts, whole } from './options.js';
+import { drawScenes, type RealMaterial, realPictures, teachPhotographs, teachScenes } from './reproduce/material.js';
 import { drawCurves, INTERVALS, reportOf, stacked } from './reproduce/report.js';
 import {
   finishedRun,
@@ -22,6 +22,8 @@ import {
   type Variant,
   VARIANTS,
 } from './reproduce/runs.js';
+import { labelsOption, shareOption } from './train/options.js';
+import { TrainingSources } from './train/sources.js';
 
 /** `retinaface reproduce`. */
 export const reproduce: Command = defineCommand({
@@ -29,7 +31,7 @@ export const reproduce: Command = defineCommand({
   usage: '[options]        (npm run -s reproduce:small)',
   about: `The report's ablation in small, on a CPU: baseline, context-no-landmark, context and full, narrowed, each trained from one
 backbone for the same minutes on the same drawn scenes, for several seeds, and measured by WIDER FACE's protocol on scenes
-that none has seen. Answers the report's three questions as paired differences over the seeds with their 95% intervals.`,
+that none has seen; or on photographs with labels, which take the place of the scenes. Answers the report's three questions as paired differences over the seeds with their 95% intervals.`,
   options: {
     out: text({
       value: 'DIR',
@@ -85,11 +87,32 @@ that none has seen. Answers the report's three questions as paired differences o
         'minutes (with --steps: steps) of that further training; half of each batch are scenes, since these real faces have ' +
         'no landmarks (1, or 150 steps); 0: measured only',
     }),
-    width: number({ value: 'W', min: 1e-6, max: 1, fallback: 0.25, help: 'times all channels' }),
+    images: texts({
+      heading: 'Photographs in the place of scenes, as often as there are sources (npm run -s reproduce:real):',
+      value: 'DIR',
+      help: 'a folder of pictures, with',
+    }),
+    labels: texts({
+      value: 'FILE',
+      help: '  their faces, and ,weight=W or ,holdout=no behind it, as `train` reads them',
+    }),
+    holdout: parsed(shareOption, {
+      value: 'SHARE',
+      shownDefault: '20%',
+      help: 'this share of the photographs is kept out of training, told by a hash of their names',
+    }),
+    width: number({
+      heading: 'All of them:',
+      value: 'W',
+      min: 1e-6,
+      max: 1,
+      fallback: 0.25,
+      help: 'times all channels',
+    }),
     size: whole({ value: 'N', min: 64, fallback: 96, help: 'edge of the input in pixels' }),
     batch: whole({ value: 'N', min: 1, fallback: 8, help: 'pictures of a step' }),
     scenes: whole({ value: 'N', min: 1, fallback: 1200, help: 'scenes to learn from' }),
-    held: whole({ value: 'N', min: 1, fallback: 100, help: 'scenes to be measured on' }),
+    held: whole({ value: 'N', min: 1, fallback: 100, help: 'scenes to be measured on; photographs, at most' }),
     rate: number({
       value: 'R',
       min: 1e-6,
@@ -120,6 +143,35 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
     if (folder !== undefined && batch < 2) {
       throw usage('--batch to be at least 2 beside --real', String(batch), 'Half of each batch are scenes.');
     }
+    const { images = [], labels = [], holdout = 0.2 } = values;
+    if (images.length !== labels.length || (labels.length > 0 && folder !== undefined)) {
+      throw usage(
+        '--images as often as --labels, and not beside --real',
+        `${images.length} and ${labels.length}${folder === undefined ? '' : ', beside --real'}`,
+        'Name the folder of the pictures of each file of labels.',
+      );
+    }
+    const say = (words: string): void => {
+      if (!quiet) process.stderr.write(words);
+    };
+    const sources =
+      labels.length === 0
+        ? undefined
+        : await TrainingSources.read(
+            {
+              labels: labels.map((path, i) => ({ ...labelsOption('--labels', path), images: images[i]! })),
+              scenes: undefined,
+              sceneSize: size,
+              heldSceneSize: size,
+              holdout,
+              evaluationScenes: held,
+              seed: 1,
+            },
+            say,
+          );
+    const weights = labels.map((path) => labelsOption('--labels', path).weight);
+    const photographs =
+      sources && `${sources.digest}, ${sources.rule ?? 'none held out'}, weights ${weights.join(' ')}`;
     const budgetOf = (amount: number): Budget => (inSteps ? { steps: amount } : { seconds: 60 * amount });
     const teach = folder !== undefined && finish > 0;
     const real = folder === undefined ? undefined : await realPictures(folder, teach);
@@ -130,6 +182,7 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
         foundation: foundation === 0 ? null : budgetOf(foundation),
         finish: teach ? budgetOf(finish) : null,
         real: real?.identity ?? null,
+        ...(photographs === undefined ? {} : { photographs }),
         loss,
         width,
         size,
@@ -142,10 +195,9 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
       seeds: [...new Set(seeds)],
       variants: VARIANTS.filter((name) => variants.includes(name)),
       real,
+      sources,
       json,
-      say: (words) => {
-        if (!quiet) process.stderr.write(words);
-      },
+      say,
     });
   },
 });
@@ -160,11 +212,13 @@ interface Reproduction extends Study {
   readonly seeds: readonly number[];
   readonly variants: readonly Variant[];
   readonly real: RealMaterial | undefined;
+  /** What is taught in the place of scenes. */
+  readonly sources: TrainingSources | undefined;
   readonly json: boolean;
 }
 
 async function reproduceSmall(reproduction: Reproduction): Promise<number> {
-  const { out, settings, seeds, variants, real, say } = reproduction;
+  const { out, settings, seeds, variants, real, sources, say } = reproduction;
   const wanted = seeds.flatMap((seed) => variants.map((variant) => ({ variant, seed })));
   const lessons = new Map(variants.map((variant) => [variant, taught(variant, settings)]));
   await makeFolder(out);
@@ -179,8 +233,10 @@ async function reproduceSmall(reproduction: Reproduction): Promise<number> {
   if (results.length > 0) say(`${results.length} of ${wanted.length} runs kept from before\n`);
   if (missing.length > 0) {
     const device = await requestDevice();
-    const scenes = await drawScenes(settings, say);
-    const backbone = await sharedBackbone(reproduction, { device, scenes, kept: results.length });
+    const scenes = sources ? undefined : await drawScenes(settings, say);
+    const teaching = scenes ? teachScenes(scenes) : await teachPhotographs(sources!, { most: settings.held, say });
+    if (sources) say(sources.table());
+    const backbone = await sharedBackbone(reproduction, { device, teaching, kept: results.length });
     for (const [index, { variant, seed }] of missing.entries()) {
       say(`${variant}, seed ${seed} (${index + 1} of ${missing.length})\n`);
       results.push(
@@ -189,7 +245,8 @@ async function reproduceSmall(reproduction: Reproduction): Promise<number> {
           seed,
           taught: lessons.get(variant)!,
           device,
-          scenes,
+          teaching,
+          scenes: scenes?.training ?? [],
           real,
           backbone,
         }),

@@ -18,7 +18,7 @@ export interface BudgetPlan {
 /** What such a training needs from outside. */
 export interface BudgetHost {
   /** The batch of a step, counted from 0; passes ownership of its tensors. */
-  batch(step: number): TrainingBatch;
+  batch(step: number): TrainingBatch | Promise<TrainingBatch>;
   /** `spent`: seconds of training up to this step's end. */
   onStep(record: StepRecord & { readonly spent: number }): void;
   /** The network is in inference. */
@@ -73,9 +73,9 @@ export async function trainWithin(
       },
       position,
       {
-        batches(_, step) {
+        async batches(_, step) {
           next = step + 1;
-          return Promise.resolve({ parts: [host.batch(step)], name: `step ${step + 1}` });
+          return { parts: [await host.batch(step)], name: `step ${step + 1}` };
         },
         onStep(record) {
           host.onStep({ ...record, spent: seconds() });

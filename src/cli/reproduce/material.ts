@@ -4,18 +4,21 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { drawAugmentation } from '../../data/augment.js';
 import { plannedBatch, type PlannedPicture } from '../../data/batch.js';
+import { holdoutPlace } from '../../data/holdout.js';
 import { epochOrder, randomOf } from '../../data/random.js';
 import type { Face, PictureSource, Sample } from '../../data/sample.js';
 import type { SyntheticOptions } from '../../data/synthetic.js';
 import type { EvaluationSource } from '../../evaluate/evaluate_model.js';
 import { type AnnotatedPicture, type GroundTruth, groundTruthByHeight } from '../../evaluate/ground_truth.js';
-import { FileError } from '../../gpu/errors.js';
+import { HEIGHTS } from '../../evaluate/heights.js';
+import { ArgumentError, FileError } from '../../gpu/errors.js';
 import type { Picture } from '../../image/picture.js';
 import { PictureLoader } from '../../node/picture_loader.js';
 import type { RetinaFace } from '../../node/retinaface.js';
 import { pictureFolder, readGroundTruth } from '../../node/wider_files.js';
 import { formatSeconds } from '../../train/metrics.js';
 import type { TrainingBatch } from '../../train/trainer.js';
+import type { TrainingSources } from '../train/sources.js';
 
 /** Seeds of the scenes to learn from and of those to be measured on: the same for all runs. */
 const TRAINING_SCENES = 101;
@@ -52,6 +55,21 @@ export interface Held {
 export interface Material {
   readonly training: readonly Example[];
   readonly held: Held;
+}
+
+/** The batches of one run, by their steps. */
+export interface RunBatches {
+  readonly batch: (step: number) => TrainingBatch | Promise<TrainingBatch>;
+  /** Frees what made them ready. */
+  readonly close: () => Promise<void>;
+}
+
+/** What runs are taught and measured by, drawn or photographed. */
+export interface Teaching {
+  readonly open: (model: RetinaFace, options: Omit<BatchOptions, 'real'>) => RunBatches;
+  readonly held: Held;
+  /** Pictures that are searched in one pass where their sizes agree. */
+  readonly together: number;
 }
 
 /** Heights of faces in the scenes, and where medium and easy begin: thirds of the range, on a logarithmic scale. */
@@ -222,7 +240,7 @@ export function batches(
   const parts = [draws(scenes, { count: batch - ofReal, seed, scales: () => SCENE_CROPS })];
   if (real) {
     const scales = ({ picture: { width, height } }: Example): readonly number[] =>
-      REAL_CROPS.map((crop) => Math.min(1, (crop * size) / Math.min(width, height)));
+      realScales(size, Math.min(width, height));
     parts.push(draws(real, { count: ofReal, seed: seed + REAL_DRAWS, scales }));
   }
   return (step) =>
@@ -231,4 +249,77 @@ export function batches(
       parts.flatMap((part) => part(step)),
       { size, ...model.network.configuration.input },
     );
+}
+
+/** Scenes as what runs are taught by. */
+export function teachScenes({ training, held }: Material): Teaching {
+  return {
+    open: (model, options) => ({ batch: batches(model, training, options), close: () => Promise.resolve() }),
+    held,
+    together: 16,
+  };
+}
+
+/** Faces that count in easy and medium on photographs, in pixels of the picture; all count in hard. */
+export const PHOTOGRAPH_HEIGHTS = { easy: HEIGHTS[0], medium: HEIGHTS[1] } as const;
+
+/**
+ * Photographs of files of labels as what runs are taught by: read as they are needed, by a thread of its own, and measured on at
+ * most `most` of those that are held out, the first of them by their place among all.
+ * @throws FileError where none of those can be read; ArgumentError where none is held out.
+ */
+export async function teachPhotographs(
+  sources: TrainingSources,
+  { most, say }: { readonly most: number; readonly say: (words: string) => void },
+): Promise<Teaching> {
+  const all = await sources.held(say);
+  if (!all) {
+    throw new ArgumentError({
+      operation: 'reproduce',
+      expected: 'a share of the photographs to measure on',
+      got: 'none',
+      remedy: 'Leave --holdout out: it keeps a fifth of them.',
+    });
+  }
+  const places = [...all.samples.keys()]
+    .toSorted((a, b) => holdoutPlace(all.samples[a]!.name) - holdoutPlace(all.samples[b]!.name))
+    .slice(0, most);
+  const samples = places.map((place) => all.samples[place]!);
+  const source: EvaluationSource = {
+    length: samples.length,
+    name: (index) => samples[index]!.name,
+    load: (index) => all.source.load(places[index]!),
+  };
+  return {
+    open: (model, { batch, size, seed }) => {
+      const loader = new PictureLoader(sources.training, { seed, batch, workers: 1 });
+      const { stepsPerEpoch } = loader;
+      return {
+        async batch(step) {
+          const epoch = Math.floor(step / stepsPerEpoch);
+          const { value } = await loader.batches(epoch, step % stepsPerEpoch).next();
+          if (!value) throw new RangeError(`no step ${step}`);
+          const planned = value.pictures.map((picture, i): PlannedPicture => {
+            const faces = value.faces[i]!;
+            const short = Math.min(picture.width, picture.height);
+            const random = randomOf(seed, epoch, value.slots[i]!);
+            return {
+              picture,
+              faces,
+              plan: drawAugmentation(random, picture, faces, { scales: realScales(size, short) }),
+            };
+          });
+          return plannedBatch(model.gpu, planned, { size, ...model.network.configuration.input });
+        },
+        close: () => loader.close(),
+      };
+    },
+    held: { source, truth: groundTruthByHeight(samples, PHOTOGRAPH_HEIGHTS) },
+    together: 1,
+  };
+}
+
+/** Edges of crops of a real picture relative to its short side: what an input of `size` shows of it at 1 to 2 times its pixels. */
+function realScales(size: number, short: number): readonly number[] {
+  return REAL_CROPS.map((crop) => Math.min(1, (crop * size) / short));
 }

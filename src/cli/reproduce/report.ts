@@ -6,7 +6,7 @@ import type { Picture } from '../../image/picture.js';
 import type { TextTable } from '../../image/table.js';
 import type { Budget } from '../../train/budget.js';
 import { formatSeconds, smooth } from '../../train/metrics.js';
-import { heightsOf } from './material.js';
+import { heightsOf, PHOTOGRAPH_HEIGHTS } from './material.js';
 import type { RunResult, Settings, Variant } from './runs.js';
 
 /** The report's three questions (its §2), as the difference of two of its variants. */
@@ -25,6 +25,7 @@ export const INTERVALS =
 
 /** What runs are measured on, and what answers call it. */
 const SETS = {
+  photographs: 'photographs that no run has learnt from',
   synthetic: 'drawn scenes',
   real: 'real pictures, taught by drawn scenes alone',
   finished: 'real pictures, taught by others as well',
@@ -55,13 +56,16 @@ export function reportOf(
   const words = (budget: Budget): string =>
     'steps' in budget ? `${budget.steps} steps` : formatSeconds(budget.seconds);
   const start = settings.foundation
-    ? `from one backbone, trained for ${words(settings.foundation)} on the same scenes without landmarks,`
+    ? `from one backbone, trained for ${words(settings.foundation)} on the same ${settings.photographs === undefined ? 'scenes' : 'photographs'} without landmarks,`
     : 'from nothing,';
   const common =
     `Width ×${settings.width}, input ${settings.size}×${settings.size}, batch ${settings.batch}, ${words(settings.budget)} of training each by the ${settings.loss} loss ` +
-    `${start} on ${settings.scenes} drawn scenes; mean ± standard error over n seeds. ` +
+    `${start} on ${settings.photographs === undefined ? `${settings.scenes} drawn scenes` : 'photographs'}; mean ± standard error over n seeds. ` +
     `Adapter: ${[...new Set(results.map(({ adapter }) => adapter))].join(', ')}.`;
   const notes = {
+    photographs:
+      'Photographs at their own size, kept out by a hash of their names: all faces count in hard, those of at least ' +
+      `${PHOTOGRAPH_HEIGHTS.medium} pixels in medium, of at least ${PHOTOGRAPH_HEIGHTS.easy} in easy.`,
     synthetic:
       `${settings.held} scenes that no run has seen, faces ${smallest.toFixed(0)} to ${largest.toFixed(0)} pixels high: ` +
       `all count in hard, those of at least ${medium.toFixed(0)} in medium, of at least ${easy.toFixed(0)} in easy.`,
@@ -133,17 +137,19 @@ export function reportOf(
     }),
   );
   const figures = {
-    runs: results.map(({ variant, seed, steps, seconds, parameters, adapter, synthetic, real, finished }) => ({
-      variant,
-      seed,
-      steps,
-      seconds,
-      parameters,
-      adapter,
-      synthetic,
-      real: real ?? null,
-      finished: finished ?? null,
-    })),
+    runs: results.map(
+      ({ variant, seed, steps, seconds, parameters, adapter, synthetic, photographs, real, finished }) => ({
+        variant,
+        seed,
+        steps,
+        seconds,
+        parameters,
+        adapter,
+        ...(photographs ? { photographs } : { synthetic }),
+        real: real ?? null,
+        finished: finished ?? null,
+      }),
+    ),
   };
   return { tables, answers, figures };
 }
@@ -203,7 +209,7 @@ export function drawCurves(results: readonly RunResult[], variants: readonly Var
   const label = { xLabel: 'minutes of training', scale: 2 };
   drawChart(
     canvas,
-    { ...label, title: 'average precision, hard: all faces of scenes not seen', lines: precision, xRange },
+    { ...label, title: 'average precision, hard: all faces of pictures not seen', lines: precision, xRange },
     { x1: 0, y1: 0, x2: 1280, y2: 480 },
   );
   drawChart(

@@ -16,10 +16,10 @@ import { writeNetworkState } from '../../retinaface/network_state.js';
 import { type Budget, trainWithin } from '../../train/budget.js';
 import { type LogEntry, logLine, readLog } from '../../train/event_log.js';
 import { formatSeconds } from '../../train/metrics.js';
-import { freeBatch, Trainer, type TrainerOptions, type TrainingBatch } from '../../train/trainer.js';
+import { freeBatch, Trainer, type TrainerOptions } from '../../train/trainer.js';
 import { readSafetensors, writeSafetensors } from '../../weights/safetensors.js';
 import type { StateDict } from '../../weights/state.js';
-import { batches, type Held, type Material } from './material.js';
+import { batches, type Example, type Held, type Material, type RunBatches, type Teaching } from './material.js';
 
 /** The report's variants, in the order of its Table 2. */
 export const VARIANTS = ['baseline', 'context-no-landmark', 'context', 'full'] as const satisfies ConfigurationName[];
@@ -63,6 +63,8 @@ export interface Settings {
   readonly finish: Budget | null;
   /** The real pictures' identity; null without any. */
   readonly real: string | null;
+  /** The identity of the photographs that are taught in the place of scenes, and how they are parted; absent with scenes. */
+  readonly photographs?: string;
   readonly loss: LossName;
   readonly width: number;
   readonly size: number;
@@ -98,8 +100,10 @@ export interface RunResult {
   readonly steps: number;
   readonly seconds: number;
   readonly log: readonly LogEntry[];
-  /** After it, on scenes that were kept out. */
-  readonly synthetic: Figures;
+  /** After it, on scenes that were kept out, where it was taught by scenes. */
+  readonly synthetic?: Figures | undefined;
+  /** After it, on photographs that were kept out, where it was taught by others. */
+  readonly photographs?: Figures | undefined;
   /** After it, on real pictures that were kept out. */
   readonly real?: Figures | undefined;
   /** After further training, of so many steps and seconds, on other real pictures as well. */
@@ -146,7 +150,9 @@ interface OneRun {
   readonly seed: number;
   readonly taught: Taught;
   readonly device: GPUDevice;
-  readonly scenes: Material;
+  readonly teaching: Teaching;
+  /** The scenes that stay beside real pictures. */
+  readonly scenes: readonly Example[];
   readonly real: Material | undefined;
   readonly backbone: StateDict | undefined;
 }
@@ -154,7 +160,7 @@ interface OneRun {
 /** Trains one variant from one seed, measures it, and writes its folder; the result last, so that it marks a whole run. */
 export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
   const { out, settings, say } = study;
-  const { variant, seed, device, scenes, real, backbone } = one;
+  const { variant, seed, device, teaching, scenes, real, backbone } = one;
   const { configuration, losses } = one.taught;
   const { batch, size } = settings;
   const folder = runFolder(out, variant, seed);
@@ -176,18 +182,20 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
     model.initialise(seed);
     if (backbone) writeNetworkState(model.network, backbone, BACKBONE_FILE, { allowMissing: true });
   };
-  const onScenes = batches(model, scenes.training, { batch, size, seed });
-  start();
-  await rehearse({ ...lesson, batch: onScenes });
-  start();
-  const { figures, log, ...spent } = await teach(study, {
-    ...lesson,
-    batch: onScenes,
-    save: saveAs('scenes.safetensors'),
-    budget: settings.budget,
-    rate: settings.rate,
-    pauses: PAUSES,
-    examine: () => measure(model, scenes.held, 16),
+  const lessons = teaching.open(model, { batch, size, seed });
+  const { figures, log, ...spent } = await closing(lessons, async () => {
+    start();
+    await rehearse({ ...lesson, batch: lessons.batch });
+    start();
+    return teach(study, {
+      ...lesson,
+      batch: lessons.batch,
+      save: saveAs(settings.photographs === undefined ? 'scenes.safetensors' : 'photographs.safetensors'),
+      budget: settings.budget,
+      rate: settings.rate,
+      pauses: PAUSES,
+      examine: () => measure(model, teaching.held, teaching.together),
+    });
   });
   const examine = (): Promise<Figures> => measure(model, real!.held, 1);
   const onReal = real && (await examine());
@@ -202,7 +210,7 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
       ...more
     } = await teach(study, {
       ...lesson,
-      batch: batches(model, scenes.training, { batch, size, seed: seed + FINISH, real: real.training }),
+      batch: batches(model, scenes, { batch, size, seed: seed + FINISH, real: real.training }),
       save: saveAs('real.safetensors'),
       budget: settings.finish,
       rate: FINISH_RATE * settings.rate,
@@ -228,7 +236,7 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
     parameters: model.network.parameters.trainableCount,
     ...spent,
     log,
-    synthetic: figures,
+    ...(settings.photographs === undefined ? { synthetic: figures } : { photographs: figures }),
     ...(onReal ? { real: onReal } : {}),
     ...(finished ? { finished } : {}),
   };
@@ -245,20 +253,27 @@ const BACKBONE_FILE = 'backbone.safetensors';
 const FOUNDATION = { rate: 0.02, clipNorm: 30, seed: 2 ** 32, slope: 0.1 } as const;
 
 /**
- * The backbone that all runs start from, as ImageNet's weights are to the report: trained on the scenes that the runs learn
+ * The backbone that all runs start from, as ImageNet's weights are to the report: trained on the pictures that the runs learn
  * from, once, and kept in the folder.
  * @throws ArgumentError where the folder holds one of other settings; WeightsError for a damaged file; FileError where it is
  * gone but `kept` runs that started from it are there.
  */
 export async function sharedBackbone(
   study: Study,
-  { device, scenes, kept }: Pick<OneRun, 'device' | 'scenes'> & { readonly kept: number },
+  { device, teaching, kept }: Pick<OneRun, 'device' | 'teaching'> & { readonly kept: number },
 ): Promise<StateDict | undefined> {
   const { out, settings, say } = study;
   const { foundation: budget, width, size, batch } = settings;
   if (!budget) return undefined;
   const path = join(out, BACKBONE_FILE);
-  const made = JSON.stringify({ budget, width, size, batch, scenes: settings.scenes });
+  const made = JSON.stringify({
+    budget,
+    width,
+    size,
+    batch,
+    scenes: settings.scenes,
+    photographs: settings.photographs,
+  });
   if (existsSync(path)) {
     const { tensors, metadata } = readSafetensors(await readBytes(path, 'read the backbone'), path);
     if (metadata['settings'] === made) return tensors;
@@ -281,25 +296,38 @@ export async function sharedBackbone(
   const { variances } = PUBLISHED_LOSS;
   const configuration = { ...narrowed(configurations.baseline, width), landmarks: false, variances, slope };
   using model = new RetinaFace(device, configuration);
+  const lessons = teaching.open(model, { batch, size, seed });
   const lesson = {
     model,
     options: { clipNorm, loss: PUBLISHED_LOSS },
-    batch: batches(model, scenes.training, { batch, size, seed }),
+    batch: lessons.batch,
     save: () => Promise.resolve(),
     run: '',
   };
-  model.initialise(seed);
-  await rehearse(lesson);
-  model.initialise(seed);
-  await teach(study, { ...lesson, budget, rate, pauses: PAUSES, examine: () => measure(model, scenes.held, 16) });
+  await closing(lessons, async () => {
+    model.initialise(seed);
+    await rehearse(lesson);
+    model.initialise(seed);
+    const examine = (): Promise<Figures> => measure(model, teaching.held, teaching.together);
+    await teach(study, { ...lesson, budget, rate, pauses: PAUSES, examine });
+  });
   const backbone: StateDict = new Map([...(await model.state())].filter(([name]) => name.startsWith('body.')));
   await writeFileAtomic(path, writeSafetensors(backbone, { settings: made }));
   return backbone;
 }
 
+/** What is done with batches; they are closed after it, whatever became of it. */
+async function closing<T>(batchesOfRun: RunBatches, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } finally {
+    await batchesOfRun.close();
+  }
+}
+
 interface Lesson {
   readonly model: RetinaFace;
-  readonly batch: (step: number) => TrainingBatch;
+  readonly batch: RunBatches['batch'];
   readonly options: TrainerOptions;
   readonly budget: Budget;
   readonly rate: number;
@@ -318,7 +346,7 @@ async function rehearse({
   options,
 }: Pick<Lesson, 'model' | 'batch' | 'options'>): Promise<void> {
   using trainer = new Trainer(model.network, options);
-  const batch = batchOf(0);
+  const batch = await batchOf(0);
   const losses = trainer.accumulate(batch);
   freeBatch(batch);
   trainer.step(0);
