@@ -32,6 +32,7 @@ export type { Picture } from './image/picture.js';
 export * as ops from './ops/index.js';
 export { type Configuration, type ConfigurationName, configurations, narrowed } from './retinaface/config.js';
 export type { DetectOptions } from './retinaface/detect_options.js';
+export type { GivenConfiguration } from './retinaface/given_configuration.js';
 export {
   type LossOptions,
   multiboxLoss,
@@ -45,12 +46,14 @@ export {
   REPORT_STRICT_LOSS,
 } from './retinaface/loss.js';
 export { type LoadOptions, type LoadProgress, RetinaFace } from './retinaface/retinaface.js';
+export { namedWeights, type WeightsSource } from './retinaface/weights_source.js';
 export { keep, scope } from './tensor/scope.js';
 export { type DType, Tensor } from './tensor/tensor.js';
 export { encodeCheckpoint, type Position, restoreCheckpoint } from './train/checkpoint.js';
 export { parseSchedule, type Schedule } from './train/schedule.js';
 export { Sgd, type SgdOptions, type SgdParameter } from './train/sgd.js';
 export { type Losses, Trainer, type TrainerOptions, type TrainingBatch } from './train/trainer.js';
+export type { NamedWeights } from './weights/catalogue.js';
 export { readWeights } from './weights/read.js';
 export { readSafetensors, writeSafetensors } from './weights/safetensors.js';
 export type { StateDict, StateTensor } from './weights/state.js';

@@ -4,6 +4,7 @@ import { AdapterError, ImageError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
 
 export * from '../index.js';
+export { RetinaFace } from './retinaface.js';
 
 /**
  * Opens a WebGPU device of this browser.

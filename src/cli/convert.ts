@@ -1,18 +1,20 @@
-import { readBytes, writeFileAtomic } from '../node/files.js';
+import { writeFileAtomic } from '../node/files.js';
 import { elements } from '../tensor/shape.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { recogniseBackbone, recogniseConfiguration } from '../weights/recognise.js';
 import { writeSafetensors } from '../weights/safetensors.js';
 import { type Command, defineCommand, EXIT } from './command.js';
+import { readWeightsOption } from './model_options.js';
 import { wrong } from './options.js';
 
 /** `retinaface convert`. */
 export const convert: Command = defineCommand({
   name: 'convert',
   usage: 'IN OUT.safetensors',
-  about: `Reads weights (PyTorch, zip or legacy, or safetensors) without executing anything in them and
-writes them as safetensors, under the names and in the layout of the published checkpoints.`,
+  about: `Reads weights (PyTorch, zip or legacy, or safetensors; a path, an address or a name that \`retinaface weights\` lists)
+without executing anything in them and writes them as safetensors, under the names and in the layout of the published
+checkpoints.`,
   options: {},
   words: true,
   async run(_, files) {
@@ -25,7 +27,8 @@ writes them as safetensors, under the names and in the layout of the published c
         'Write `retinaface convert weights.pth weights.safetensors`.',
       );
     }
-    const tensors = toParameterNames(await readWeights(await readBytes(from, 'convert'), from));
+    const { bytes, name } = await readWeightsOption(from, false);
+    const tensors = toParameterNames(await readWeights(bytes, name));
     const network = recogniseConfiguration(tensors) ?? recogniseBackbone(tensors) ?? 'an unknown network';
     await writeFileAtomic(to, writeSafetensors(tensors, { network }));
     let values = 0;

@@ -5,13 +5,13 @@ import type { Picture } from '../image/picture.js';
 import { decodeImage } from '../node/codecs.js';
 import { readImage, writeImage } from '../node/files.js';
 import { makeFolder } from '../node/wider_files.js';
-import { type ConfigurationName } from '../retinaface/config.js';
 import type { Face } from '../image/face.js';
 import { type DetectOptions, MAX_SIDE } from '../retinaface/detect_options.js';
 import { type Command, defineCommand, EXIT } from './command.js';
 import { DrawnNames } from './drawn_names.js';
 import { type Input, type InputOptions, listInputs, streamInputs } from './inputs.js';
 import { LastingModel } from './lasting.js';
+import { CONFIGURATION_HELP, loadWeights, readConfiguration } from './model_options.js';
 import { flag, number, parsed, readNumber, text, whole, wrong } from './options.js';
 import { Progress } from './progress.js';
 
@@ -26,10 +26,12 @@ export const detect: Command = defineCommand({
 or one picture.`,
   options: {
     weights: text({
-      value: 'FILE',
-      help: 'a RetinaFace checkpoint: PyTorch or safetensors (also RETINAFACE_WEIGHTS; without, those in the box)',
+      value: 'FILE|NAME',
+      help:
+        'a RetinaFace checkpoint, PyTorch or safetensors, or a name that `retinaface weights` lists (also ' +
+        'RETINAFACE_WEIGHTS; without, those in the box)',
     }),
-    configuration: text({ flag: 'config', value: 'NAME', help: 'the network; recognised from the weights by default' }),
+    configuration: text({ flag: 'config', value: 'NAME|FILE', help: CONFIGURATION_HELP }),
     json: flag({ help: 'one JSON line a picture, in order' }),
     draw: text({
       value: 'DIR',
@@ -69,7 +71,6 @@ on, and the exit code is then 1.`,
     return detectPictures(sources, {
       ...values,
       weights: values.weights ?? process.env['RETINAFACE_WEIGHTS'],
-      configuration: values.configuration as ConfigurationName | undefined,
       detection: { scoreThreshold, nmsThreshold, maxFaces, ...(size === undefined ? {} : { size }) },
     });
   },
@@ -82,7 +83,8 @@ function sizeOption(given: string, command: string, name: string): 'original' | 
 /** What `detect` and the demo ask for. */
 export interface DetectRun {
   readonly weights: string | undefined;
-  readonly configuration: ConfigurationName | undefined;
+  /** The name of a configuration, or a JSON file. */
+  readonly configuration: string | undefined;
   readonly json: boolean;
   readonly draw: string | undefined;
   readonly recursive: boolean;
@@ -111,6 +113,7 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
   const { draw } = run;
   if (draw !== undefined) await makeFolder(draw);
   const streaming = sources.includes('-');
+  const configuration = await readConfiguration(run.configuration, 'detect');
   const reading: InputOptions = {
     recursive: run.recursive,
     onSkipped: (folder, names) => {
@@ -121,7 +124,7 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
   };
   const listed = streaming ? [] : await listInputs(sources, reading);
   const names = draw === undefined ? undefined : await DrawnNames.of(draw, listed, streaming);
-  using model = new LastingModel(run.configuration, (loaded) => loaded.load(run.weights), say);
+  using model = new LastingModel(configuration, (loaded) => loadWeights(loaded, run.weights, run.quiet), say);
   const { driver } = await model.about();
   const progress = new Progress(listed.length, run.quiet || streaming);
   let failed = 0;

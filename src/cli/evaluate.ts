@@ -12,8 +12,10 @@ import { ArgumentError, FileError } from '../gpu/errors.js';
 import { figures, writeReport, writeText } from '../node/evaluate_report.js';
 import { readBytes } from '../node/files.js';
 import { makeFolder, pictureFolder, PredictionFolder, readGroundTruth, readPredictions } from '../node/wider_files.js';
-import type { ConfigurationName } from '../retinaface/config.js';
+import { toParameterNames } from '../weights/names.js';
+import { readWeights } from '../weights/read.js';
 import { type Command, defineCommand, EXIT } from './command.js';
+import { CONFIGURATION_HELP, type ConfigurationOption, readConfiguration, readWeightsOption } from './model_options.js';
 import { flag, listOf, nameOf, number, oneOf, parsed, readNumber, text, texts, type Values, whole } from './options.js';
 import { LastingModel } from './lasting.js';
 import { Progress } from './progress.js';
@@ -31,8 +33,11 @@ const OPTIONS = {
     value: 'PATH',
     help: 'official text files, EVENT/PICTURE.txt below a folder or in a .tar.gz; --images adds the pictures',
   }),
-  weights: text({ value: 'FILE', help: 'a checkpoint to search the pictures with (also RETINAFACE_WEIGHTS)' }),
-  config: text({ value: 'NAME', help: 'its network; recognised from the weights by default' }),
+  weights: text({
+    value: 'FILE|NAME',
+    help: 'a checkpoint to search the pictures with, or a name that `retinaface weights` lists (also RETINAFACE_WEIGHTS)',
+  }),
+  config: text({ value: 'NAME|FILE', help: CONFIGURATION_HELP }),
   images: text({ value: 'DIR', help: 'the pictures, EVENT/PICTURE.jpg below it, or PICTURE.jpg' }),
   out: text({
     value: 'DIR',
@@ -145,7 +150,7 @@ export const evaluate: Command = defineCommand({
     let described: Readonly<Record<string, unknown>>;
     if (weights !== undefined && source) {
       const { batch = 1 } = values;
-      const config = values.config as ConfigurationName | undefined;
+      const config = await readConfiguration(values.config, 'evaluate');
       const searched = await searchWith({ weights, config, source, protocol, out, annotated, batch, quiet });
       ({ predictions, described } = searched);
       say(searched.words);
@@ -249,7 +254,7 @@ function shardOption(given: string): Shard {
 /** Searches pictures with a model, keeping predictions in `out` where one is named. */
 async function searchWith(run: {
   readonly weights: string;
-  readonly config: ConfigurationName | undefined;
+  readonly config: ConfigurationOption | undefined;
   readonly source: EvaluationSource;
   readonly protocol: Protocol;
   readonly out: string | undefined;
@@ -263,11 +268,15 @@ async function searchWith(run: {
   readonly words: string;
 }> {
   const { weights, source, protocol, out, batch } = run;
-  const bytes = await readBytes(weights, 'load weights');
+  const { bytes, name } = await readWeightsOption(weights, run.quiet);
+  const tensors = toParameterNames(await readWeights(bytes, name));
   // What was searched stays; the pictures at hand are searched again where the device is lost.
   using model = new LastingModel(
     run.config,
-    (loaded) => loaded.load(bytes),
+    (loaded) => {
+      loaded.loadState(tensors, name);
+      return Promise.resolve();
+    },
     (words) => {
       if (!run.quiet) process.stderr.write(words);
     },
@@ -277,6 +286,7 @@ async function searchWith(run: {
     ...protocol,
     merge: protocol.flip || protocol.scales.length > 1 ? 'box voting' : 'none',
     configuration,
+    ...(typeof run.config === 'object' ? { given: run.config } : {}),
     weights: createHash('sha256').update(bytes).digest('hex'),
   };
   let store: PredictionFolder | undefined;

@@ -4,7 +4,7 @@ import type { Face } from '../image/face.js';
 import type { Picture } from '../image/picture.js';
 import { requestDevice } from '../node/device.js';
 import { RetinaFace } from '../node/retinaface.js';
-import type { ConfigurationName } from '../retinaface/config.js';
+import type { ConfigurationOption } from './model_options.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
 
 /** Devices that may be lost one after the other with nothing done in between, before a job gives up. */
@@ -79,7 +79,7 @@ export class Lasting<T extends Disposable> implements Disposable {
 /** A model with weights that lasts. */
 export class LastingModel extends Lasting<RetinaFace> implements Detector {
   constructor(
-    configuration: ConfigurationName | undefined,
+    configuration: ConfigurationOption | undefined,
     load: (model: RetinaFace) => Promise<void>,
     say: (words: string) => void,
   ) {

@@ -10,8 +10,18 @@ import { finish, guardOutput } from './output.js';
 import { reproduce } from './reproduce.js';
 import { table } from './table.js';
 import { train } from './train.js';
+import { weights } from './weights.js';
 
-const COMMANDS: Readonly<Record<string, Command>> = { detect, evaluate, train, table, reproduce, convert, doctor };
+const COMMANDS: Readonly<Record<string, Command>> = {
+  detect,
+  evaluate,
+  train,
+  table,
+  reproduce,
+  convert,
+  weights,
+  doctor,
+};
 
 const HELP = `retinaface: face detection with landmarks, on WebGPU
 
@@ -21,6 +31,7 @@ const HELP = `retinaface: face detection with landmarks, on WebGPU
   retinaface table RUN…        trainings as rows of the report's Table 2
   retinaface reproduce …       ablate small networks in minutes each
   retinaface convert IN OUT    turn PyTorch weights into safetensors
+  retinaface weights           list the weights that have a name, fetch public ones
   retinaface doctor            say what this machine has, and what it lacks
 
 \`retinaface COMMAND --help\` says more, \`retinaface --version\` which it is. Data goes to stdout, words to stderr.

@@ -2,10 +2,10 @@ import { type AugmentOptions, drawAugmentation, plainPlan } from '../data/augmen
 import { plannedBatch } from '../data/batch.js';
 import { randomOf } from '../data/random.js';
 import { DeviceLostError, LimitError, OutOfMemoryError, RetinaFaceError } from '../gpu/errors.js';
-import { readBytes, writeFileAtomic } from '../node/files.js';
+import { writeFileAtomic } from '../node/files.js';
 import { RetinaFace } from '../node/index.js';
 import { type LoadedBatch, PictureLoader } from '../node/picture_loader.js';
-import { type Configuration, type ConfigurationName, configurations, narrowed } from '../retinaface/config.js';
+import { type Configuration, narrowed } from '../retinaface/config.js';
 import { writeNetworkState } from '../retinaface/network_state.js';
 import { encodeCheckpoint } from '../train/checkpoint.js';
 import { formatSeconds, Smoothed, Speed } from '../train/metrics.js';
@@ -16,6 +16,7 @@ import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { type Command, defineCommand, EXIT } from './command.js';
 import { Lasting } from './lasting.js';
+import { readConfiguration, readWeightsOption, wholeConfiguration } from './model_options.js';
 import { comparedEntries, figuresText, HeldEvaluation } from './train/evaluation.js';
 import { lossesOf } from './train/losses.js';
 import { TRAIN_OPTIONS, type TrainRun, trainRun } from './train/options.js';
@@ -31,7 +32,8 @@ export const train: Command = defineCommand({
   async run(values) {
     const run = trainRun(values);
     try {
-      return await trainNetwork(run);
+      const configuration = (await readConfiguration(values.configuration, 'train')) ?? run.configuration;
+      return await trainNetwork({ ...run, configuration });
     } catch (error) {
       throw withTrainingRemedy(error);
     }
@@ -74,10 +76,10 @@ function identityOf(run: TrainRun, { digest, rule }: TrainingSources): string {
   return inOrder({ ...Object.fromEntries(options), ...pictures });
 }
 
-/** The configuration that was named, at the width that was asked for; of an unknown name, the model says what it is. */
-function configurationOf({ configuration, width }: TrainRun): ConfigurationName | Configuration {
-  if (width === undefined || !Object.hasOwn(configurations, configuration)) return configuration;
-  return narrowed(configurations[configuration], width);
+/** The configuration that was asked for, at the width that was. */
+function configurationOf({ configuration, width }: TrainRun): Configuration {
+  const whole = wholeConfiguration(configuration, 'train');
+  return width === undefined ? whole : narrowed(whole, width);
 }
 
 async function trainNetwork(run: TrainRun): Promise<number> {
@@ -121,9 +123,8 @@ async function trainModel(
   model.initialise(run.seed);
   const { network } = model;
   if (run.init !== undefined) {
-    const bytes = await readBytes(run.init, 'train --init');
-    const tensors = toParameterNames(await readWeights(bytes, run.init));
-    writeNetworkState(network, tensors, run.init, { allowMissing: true });
+    const { bytes, name } = await readWeightsOption(run.init, run.quiet);
+    writeNetworkState(network, toParameterNames(await readWeights(bytes, name)), name, { allowMissing: true });
   }
   network.parameters.freeze(run.freeze);
   const { clipNorm } = run;

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, extname, join } from 'node:path';
+import { threadId } from 'node:worker_threads';
 import { describe, isPromise } from '../gpu/arguments.js';
 import { ArgumentError, FileError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
@@ -13,7 +14,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: 'Make room on the disk, or write elsewhere.',
 };
 
-function fileError(operation: string, expected: string, cause: unknown): FileError {
+/** The FileError for what Node says of a file. */
+export function fileError(operation: string, expected: string, cause: unknown): FileError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   return new FileError({
     operation,
@@ -33,15 +35,16 @@ export async function readBytes(path: string | URL, operation: string): Promise<
   }
 }
 
-/** A file that is not whole yet: what it will be called, and the process that writes it. */
-const TEMPORARY = /^\.(.+)\.(\d+)\.tmp$/;
+/** A file that is not whole yet: what it will be called, and the process (and its thread) that writes it. */
+const TEMPORARY = /^\.(.+)\.(\d+)(?:-\d+)?\.tmp$/;
 
 /** Where a file is written first. Two processes may write one file; the same one overwrites what it left. */
 function temporaryOf(target: string): string {
   const name = basename(target);
   // Names end at 255 bytes.
   const short = Buffer.byteLength(name) > 230 ? randomUUID() : name;
-  return join(dirname(target), `.${short}.${process.pid}.tmp`);
+  const writer = threadId === 0 ? `${process.pid}` : `${process.pid}-${threadId}`;
+  return join(dirname(target), `.${short}.${writer}.tmp`);
 }
 
 /** Temporary files by their folders, as each was before this process wrote into it. */
@@ -74,27 +77,59 @@ function isRunning(id: number): boolean {
   }
 }
 
+/** The last write of each file that this thread has begun and not ended. */
+const writing = new Map<string, Promise<void>>();
+
 /**
  * Writes a file whole or not at all: under another name first, then renamed. A link keeps pointing to its file; a device
- * or pipe, which cannot be replaced, is written into. Within a process, one write of a file at a time.
+ * or pipe, which cannot be replaced, is written into. Writes of one file wait for each other. `durable`: also where power
+ * fails, at the cost of waiting for the disk.
  * @throws FileError, leaving nothing behind; what a process that is killed meanwhile leaves, the next one removes.
  */
-export async function writeFileAtomic(path: string, bytes: Uint8Array): Promise<void> {
-  let temporary: string | undefined;
+export async function writeFileAtomic(
+  path: string,
+  bytes: Uint8Array,
+  options: { readonly durable?: boolean } = {},
+): Promise<void> {
+  const target = await realpath(path).catch(() => path);
+  const write = (writing.get(target) ?? Promise.resolve()).then(() => replace(target, bytes, options.durable === true));
+  const ended = write.catch(() => undefined);
+  writing.set(target, ended);
   try {
-    const target = await realpath(path).catch(() => path);
-    const existing = await stat(target).catch(() => undefined);
-    if (existing && !existing.isFile() && !existing.isDirectory()) {
-      await writeFile(target, bytes);
-      return;
-    }
-    await removeLeftovers(target);
-    temporary = temporaryOf(target);
-    await writeFile(temporary, bytes);
-    await rename(temporary, target);
+    await write;
   } catch (cause) {
-    if (temporary !== undefined) await rm(temporary, { force: true });
     throw fileError(`write ${path}`, 'a file that can be written', cause);
+  } finally {
+    if (writing.get(target) === ended) writing.delete(target);
+  }
+}
+
+async function replace(target: string, bytes: Uint8Array, durable: boolean): Promise<void> {
+  const existing = await stat(target).catch(() => undefined);
+  if (existing && !existing.isFile() && !existing.isDirectory()) {
+    await writeFile(target, bytes);
+    return;
+  }
+  await removeLeftovers(target);
+  const temporary = temporaryOf(target);
+  try {
+    if (durable) await writeToDisk(temporary, bytes);
+    else await writeFile(temporary, bytes);
+    await rename(temporary, target);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** Writes a file and waits until the disk has it. */
+async function writeToDisk(path: string, bytes: Uint8Array): Promise<void> {
+  const file = await open(path, 'w');
+  try {
+    await file.writeFile(bytes);
+    await file.sync();
+  } finally {
+    await file.close();
   }
 }
 

@@ -1,10 +1,10 @@
 import { RetinaFace as AnyRetinaFace } from '../retinaface/retinaface.js';
-import { readBytes } from './files.js';
+import type { WeightsHost } from '../retinaface/weights_source.js';
+import { nodeHost } from './weights_store.js';
 
-/** RetinaFace that also loads weights from file paths. */
+/** RetinaFace that also loads weights from files, and keeps those that it fetches in the user's cache folder. */
 export class RetinaFace extends AnyRetinaFace {
-  protected override async readBytes(source: string | URL): Promise<Uint8Array> {
-    const address = String(source);
-    return /^https?:/i.test(address) ? super.readBytes(source) : readBytes(source, 'load weights');
+  protected override get host(): WeightsHost {
+    return nodeHost();
   }
 }

@@ -8,6 +8,11 @@ function oihwShape(shape: readonly number[]): readonly number[] {
   return shape.length === 4 ? [cout!, cin!, kh!, kw!] : shape;
 }
 
+/** The PyTorch-layout shape of each of a network's parameters, by its name. */
+export function stateShapes(network: Network): Map<string, readonly number[]> {
+  return new Map([...network.parameters].map((p) => [p.name, oihwShape(p.shape)]));
+}
+
 /**
  * Writes tensors, under our parameter names and in PyTorch's layout, into a network. All is checked before anything is
  * written. With `allowMissing` parameters that the file lacks stay as they are (a backbone alone, say).
@@ -19,7 +24,7 @@ export function writeNetworkState(
   source: string,
   options: { readonly allowMissing?: boolean; readonly onWritten?: (done: number, total: number) => void } = {},
 ): void {
-  const expected = new Map([...network.parameters].map((p) => [p.name, oihwShape(p.shape)]));
+  const expected = stateShapes(network);
   matchState(tensors, expected, source, options);
   let done = 0;
   for (const parameter of network.parameters) {

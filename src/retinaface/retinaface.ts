@@ -4,33 +4,48 @@ import type { Face } from '../image/face.js';
 import { checkPicture, type Picture } from '../image/picture.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
-import { recogniseBackbone, recogniseConfiguration, recogniseWidth } from '../weights/recognise.js';
 import type { StateDict } from '../weights/state.js';
-import { BUNDLED_CONFIGURATION, bundledWeights } from './bundled.js';
-import { type Configuration, type ConfigurationName, configurations, narrowed } from './config.js';
+import type { Configuration, ConfigurationName } from './config.js';
 import { detectionOf, type DetectOptions } from './detect_options.js';
+import {
+  checkConfiguration,
+  completeConfiguration,
+  configurationNamed,
+  type GivenConfiguration,
+} from './given_configuration.js';
+import { networkOf } from './load.js';
 import { Network } from './network.js';
-import { readNetworkState, writeNetworkState } from './network_state.js';
+import { readNetworkState } from './network_state.js';
 import { Searcher } from './searcher.js';
+import { namedSource, readSource, type WeightsHost, type WeightsSource } from './weights_source.js';
 
 /** What `load` tells while it works. */
 export interface LoadProgress {
   readonly stage: 'read' | 'parse' | 'upload';
   /** 0 to 1, of the whole load. */
   readonly fraction: number;
+  /** While the file is read: bytes that have come, and those in all where that is known. */
+  readonly loaded?: number;
+  readonly total?: number;
 }
 
 /** Options of `load`. */
 export interface LoadOptions {
   readonly onProgress?: (progress: LoadProgress) => void;
+  /** Ends the load; it then throws the signal's reason, and the model is as it was. */
+  readonly signal?: AbortSignal;
 }
+
+/** Parts of a load, for its progress. */
+const READ = 0.4;
+const PARSED = 0.5;
 
 /**
  * RetinaFace: finds faces with five landmarks in pictures (Deng et al. 2020).
  *
  * ```ts
  * const model = new RetinaFace(device);
- * await model.load(); // the weights in the box; or a path, a URL or bytes
+ * await model.load(); // the weights in the box; or a name, a path, a URL or bytes
  * const faces = await model.detect(picture);
  * ```
  *
@@ -39,27 +54,27 @@ export interface LoadOptions {
 export class RetinaFace implements Disposable {
   readonly gpu: Gpu;
   readonly #wanted: Configuration | undefined;
+  /** What changes the configuration that is recognised from weights. */
+  readonly #given: GivenConfiguration | undefined;
   #network: Network | undefined;
   #searcher: Searcher | undefined;
   #disposed = false;
 
   /**
-   * `configuration`: a name, or an object of one's own. Without it, the configuration is recognised from the weights.
-   * @throws ArgumentError for an unknown name.
+   * `configuration`: a name, or an object with what a weights file cannot tell (the edges of anchors, the order of
+   * colours); a whole configuration, too. Without it, or without its `name`, it is recognised from the weights.
+   * @throws ArgumentError for an unknown name, or a field that is wrong.
    */
-  constructor(device: GPUDevice, configuration?: ConfigurationName | Configuration) {
+  constructor(device: GPUDevice, configuration?: ConfigurationName | GivenConfiguration) {
     this.gpu = Gpu.of(device);
-    if (typeof configuration === 'string') {
-      if (!Object.hasOwn(configurations, configuration)) {
-        throw new ArgumentError({
-          operation: 'new RetinaFace',
-          expected: `one of ${Object.keys(configurations).join(', ')}`,
-          got: `'${configuration as string}'`,
-          remedy: 'Name a configuration of the list, or leave it out to recognise it from the weights.',
-        });
+    if (typeof configuration === 'string') this.#wanted = configurationNamed(configuration, 'new RetinaFace');
+    else if (configuration !== undefined) {
+      const given = (this.#given = checkConfiguration(configuration, 'new RetinaFace'));
+      if (given.name !== undefined) {
+        const base = configurationNamed(given.name, 'new RetinaFace');
+        this.#wanted = completeConfiguration(given, base, 'new RetinaFace');
       }
-      this.#wanted = configurations[configuration];
-    } else this.#wanted = configuration;
+    }
   }
 
   /** The configuration in use: the one asked for, or the one recognised from the loaded weights. */
@@ -75,61 +90,55 @@ export class RetinaFace implements Disposable {
       operation: 'RetinaFace',
       expected: 'a model with weights',
       got: 'one without',
-      remedy: 'Call `await model.load(…)` with a path, a URL or bytes first.',
+      remedy: 'Call `await model.load()` first.',
     });
   }
 
   /**
-   * Loads weights: safetensors or a PyTorch file (zip or legacy), with the names of the published checkpoints; without a
-   * source, those in the box (fixtures/weights/README.md is their model card). A file that does not fit leaves the model
-   * as it was.
-   * @throws WeightsError for a damaged or unsafe file, or one of another network; FileError when it cannot be read.
+   * Loads weights: safetensors or a PyTorch file (zip or legacy), with the names of the published checkpoints. `source` is
+   * a name (`namedWeights` lists them; public ones are fetched once and kept), a path, an address or the bytes; without
+   * it, the weights in the box (fixtures/weights/README.md is their model card). A file that does not fit leaves the
+   * model as it was.
+   * @throws WeightsError for a damaged or unsafe file, one of another network, or one that cannot be fetched; FileError
+   * when it cannot be read; the signal's reason when that aborts.
    */
-  async load(source?: string | URL | Uint8Array, options: LoadOptions = {}): Promise<void> {
+  async load(source?: WeightsSource, options: LoadOptions = {}): Promise<void> {
     this.#assertLive();
-    if (source === undefined && (this.#wanted?.name ?? BUNDLED_CONFIGURATION) !== BUNDLED_CONFIGURATION) {
+    const { onProgress, signal } = options;
+    const named = namedSource(source);
+    if (named && this.#wanted && this.#wanted.name !== named.configuration) {
       throw new WeightsError({
-        operation: 'load the bundled weights',
-        expected: `a model of ${BUNDLED_CONFIGURATION}, or one without a configuration`,
-        got: `one of ${this.#wanted?.name ?? ''}`,
-        remedy: 'Pass weights of that network: a path, a URL or bytes.',
+        operation: source === undefined ? 'load the bundled weights' : `load the weights ${named.name}`,
+        expected: `a model of ${named.configuration}, or one without a configuration`,
+        got: `one of ${this.#wanted.name}`,
+        remedy: 'Pass weights of that network: a name, a path, a URL or bytes.',
       });
     }
-    return this.#load(source ?? bundledWeights(), options);
-  }
-
-  async #load(source: string | URL | Uint8Array, options: LoadOptions): Promise<void> {
-    const name = source instanceof Uint8Array ? 'the given bytes' : String(source);
-    options.onProgress?.({ stage: 'read', fraction: 0 });
-    const bytes = source instanceof Uint8Array ? source : await this.readBytes(source);
-    options.onProgress?.({ stage: 'parse', fraction: 0.4 });
-    this.loadState(toParameterNames(await readWeights(bytes, name)), name, options);
+    onProgress?.({ stage: 'read', fraction: 0 });
+    const { bytes, name } = await readSource(source, this.host, {
+      signal,
+      onProgress: ({ loaded, total }) => {
+        const fraction = total === undefined ? 0 : READ * Math.min(1, loaded / Math.max(1, total));
+        onProgress?.({ stage: 'read', fraction, loaded, ...(total === undefined ? {} : { total }) });
+      },
+    });
+    onProgress?.({ stage: 'parse', fraction: READ });
+    const tensors = toParameterNames(await readWeights(bytes, name));
+    signal?.throwIfAborted();
+    this.loadState(tensors, name, options);
   }
 
   /** Loads tensors under our parameter names, in PyTorch's layout. `source` is what errors call them. */
   loadState(tensors: StateDict, source: string, options: LoadOptions = {}): void {
     this.#assertLive();
-    const recognised = this.#wanted ? undefined : recogniseConfiguration(tensors);
-    const configuration = recognised ? narrowed(configurations[recognised], recogniseWidth(tensors)) : this.#wanted;
-    if (!configuration) {
-      const backbone = recogniseBackbone(tensors);
-      throw new WeightsError({
-        operation: `load weights from ${source}`,
-        expected: `weights of ${Object.keys(configurations).join(', ')}`,
-        got: backbone ? `a ${backbone}, which has no detector` : `${tensors.size} tensors of another network`,
-        remedy: 'Pass a RetinaFace checkpoint, or name the configuration that the file belongs to.',
-      });
-    }
-    const network = new Network(this.gpu, configuration);
-    try {
-      writeNetworkState(network, tensors, source, {
-        onWritten: (done, total) => options.onProgress?.({ stage: 'upload', fraction: 0.5 + (0.5 * done) / total }),
-      });
-    } catch (error) {
-      network.dispose();
-      throw error;
-    }
-    this.#use(network);
+    this.#use(
+      networkOf(this.gpu, tensors, source, {
+        wanted: this.#wanted,
+        given: this.#given,
+        onWritten: (done, total) =>
+          options.onProgress?.({ stage: 'upload', fraction: PARSED + ((1 - PARSED) * done) / total }),
+      }),
+    );
   }
 
   /**
@@ -200,18 +209,9 @@ export class RetinaFace implements Disposable {
     this.dispose();
   }
 
-  /** Bytes of a path or URL; the Node entry adds file paths. */
-  protected async readBytes(source: string | URL): Promise<Uint8Array> {
-    const response = await fetch(source);
-    if (!response.ok) {
-      throw new WeightsError({
-        operation: `load weights from ${String(source)}`,
-        expected: 'a file to download',
-        got: `HTTP ${response.status} ${response.statusText}`,
-        remedy: 'Check the address.',
-      });
-    }
-    return new Uint8Array(await response.arrayBuffer());
+  /** How this platform reads and keeps weights; the entries of the package add theirs. */
+  protected get host(): WeightsHost {
+    return {};
   }
 
   #use(network: Network): void {

@@ -42,8 +42,31 @@ export function matchState(
     faults.join('; '),
     misshapen.length + missing.length + extra.length > 0
       ? 'Choose the configuration that the file was trained with, or another file.'
-      : 'The training that wrote this file diverged: take an earlier checkpoint.',
+      : haveBeenHalves(tensors)
+        ? 'Half precision ends at 65,504, and these values lie beyond: export the weights again as float32.'
+        : 'The training that wrote this file diverged: take an earlier checkpoint.',
   );
+}
+
+/** So many values do not all fit half precision by chance: of float32's, one in 8,192 does. */
+const ENOUGH_TO_TELL = 16;
+
+/**
+ * True where every value fits half precision, but for infinities, which is what it makes of larger ones: the weights were
+ * rounded to halves. A NaN comes from elsewhere.
+ */
+function haveBeenHalves(tensors: StateDict): boolean {
+  const all = [...tensors.values()];
+  if (all.reduce((count, { data }) => count + data.length, 0) < ENOUGH_TO_TELL) return false;
+  return all.every(({ data }) => {
+    const bits = new Uint32Array(data.buffer, data.byteOffset, data.length);
+    return data.every((value, i) => {
+      const size = Math.abs(value);
+      // Ten bits of fraction, or, below 2^-14, multiples of 2^-24.
+      if (size < 2 ** -14) return Number.isInteger(size * 2 ** 24);
+      return size === Infinity || (size <= 65_504 && (bits[i]! & 0x1fff) === 0);
+    });
+  });
 }
 
 function list(fault: string, names: readonly string[]): string {

@@ -64,6 +64,9 @@ const CONFIGURATIONS: readonly Signature<ConfigurationName>[] = [
   { name: 'deformable', has: { ...REPORT, ...CONTEXT, ...LANDMARKS, ...DEFORMABLE }, lacks: ['cascade.'] },
 ];
 
+/** Beginnings of the names that a backbone alone has none of. */
+const DETECTOR = ['body.', 'fpn.', 'ssh', 'ClassHead.'];
+
 const BACKBONES: readonly Signature<BackboneName>[] = [
   {
     name: 'resnet50-backbone',
@@ -72,12 +75,12 @@ const BACKBONES: readonly Signature<BackboneName>[] = [
       'layer1.0.conv1.weight': [64, 64, 1, 1],
       'layer4.2.conv3.weight': [2048, 512, 1, 1],
     },
-    lacks: ['body.', 'fpn.'],
+    lacks: DETECTOR,
   },
   {
     name: 'mobilenet0.25-backbone',
     has: { 'stage1.0.0.weight': [8, 3, 3, 3], 'stage3.1.3.weight': [256, 256, 1, 1] },
-    lacks: ['body.', 'fpn.'],
+    lacks: DETECTOR,
   },
 ];
 
@@ -97,9 +100,11 @@ export function recogniseWidth(tensors: StateDict): number {
   return width <= 1 && Number.isInteger(width * WIDTH_STEPS) ? width : 1;
 }
 
-/** The classifier whose trunk can serve as a backbone, or undefined. Its names have no `body.` yet (`toParameterNames`). */
+/** The classifier whose trunk can serve as a backbone, or undefined; under its own names, or in `body.` and nothing beside. */
 export function recogniseBackbone(tensors: StateDict): BackboneName | undefined {
-  return recognise(tensors, BACKBONES);
+  const names = [...tensors.keys()];
+  if (!names.every((name) => name.startsWith('body.'))) return recognise(tensors, BACKBONES);
+  return recognise(new Map([...tensors].map(([name, tensor]) => [name.slice('body.'.length), tensor])), BACKBONES);
 }
 
 function recognise<Name>(tensors: StateDict, signatures: readonly Signature<Name>[], width = 1): Name | undefined {

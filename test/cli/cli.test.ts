@@ -60,7 +60,7 @@ const lines = (stdout: string): Line[] =>
 test('--help names every command, and every command has a help of its own', async () => {
   const { code, stdout } = await retinaface(['--help']);
   assert.equal(code, 0);
-  for (const command of ['detect', 'convert', 'doctor']) {
+  for (const command of ['detect', 'convert', 'weights', 'doctor']) {
     assert.match(stdout, new RegExp(`retinaface ${command}`));
     const help = await retinaface([command, '--help']);
     assert.equal(help.code, 0);

@@ -1,6 +1,8 @@
 // The weights in the box, on the drawn scenes in the box.
 import assert from 'node:assert/strict';
-import { readFile, stat } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { evaluateModel } from '../../src/evaluate/evaluate_model.js';
@@ -8,7 +10,9 @@ import { groundTruthFromSamples } from '../../src/evaluate/ground_truth.js';
 import { iouOf } from '../../src/image/face.js';
 import { parseJsonLines, readImage, RetinaFace } from '../../src/node/index.js';
 import { folderSource } from '../../src/node/picture_loader.js';
-import { bundledWeights } from '../../src/retinaface/bundled.js';
+import { BUNDLED_WEIGHTS } from '../../src/retinaface/bundled.js';
+import { namedWeights } from '../../src/retinaface/weights_source.js';
+import { PUBLIC_WEIGHTS } from '../../src/weights/catalogue.js';
 import { testDevice as device } from '../helpers/device.js';
 import { noSharedData, sharedData } from '../helpers/shared_data.js';
 import { testUnless } from '../helpers/unless.js';
@@ -25,8 +29,59 @@ test('without a source the weights in the box are loaded, and they are of one ne
   await assert.rejects(other.load(), { name: 'WeightsError', message: /bundled weights[^]*context/ });
 });
 
-test('the weights in the box are at most 2 MB', async () => {
-  assert.ok((await stat(bundledWeights())).size <= 2_000_000);
+test('every file in the box is as long as its table says, at most 2 MB, and holds the network that it says', async () => {
+  for (const { name, address, file, bytes, configuration } of BUNDLED_WEIGHTS) {
+    assert.equal((await stat(address())).size, bytes, name);
+    assert.ok(bytes <= 2_000_000, name);
+    assert.ok(address().pathname.endsWith(`/${file}`), name);
+    using model = new RetinaFace(device);
+    await model.load(name);
+    assert.equal(model.configuration?.name, configuration, name);
+  }
+});
+
+test('names are told apart, and addresses of public weights are pinned', () => {
+  for (const key of ['name', 'file'] as const) {
+    const values = namedWeights().map((weights) => weights[key]);
+    assert.equal(new Set(values).size, values.length, key);
+  }
+  for (const { name, addresses, sha256 } of PUBLIC_WEIGHTS) {
+    assert.match(sha256, /^[0-9a-f]{64}$/, name);
+    assert.ok(addresses.length > 0, name);
+    for (const address of addresses) assert.match(address, /^https:\/\/.*\/[0-9a-f]{40}\//, name);
+  }
+});
+
+test('what is no name and no file is an error that lists the names', async () => {
+  using model = new RetinaFace(device);
+  await assert.rejects(model.load('mobilenet0.25-wide'), {
+    name: 'FileError',
+    message: /mobilenet0\.25-wide: .*Weights with a name: .*synthetic.*mobilenet0\.25-wider/,
+  });
+  await assert.rejects(model.load('./synthetic'), ({ message }: Error) => !message.includes('with a name'));
+});
+
+const cache = await mkdtemp(join(tmpdir(), 'cache-'));
+test.after(() => rm(cache, { recursive: true }));
+
+test('a name of the catalogue is taken from the cache of the user, and nothing is fetched offline', async () => {
+  process.env['XDG_CACHE_HOME'] = cache;
+  process.env['RETINAFACE_OFFLINE'] = '1';
+  using model = new RetinaFace(device);
+  await assert.rejects(model.load('mobilenet0.25-wider'), {
+    name: 'WeightsError',
+    message:
+      /RETINAFACE_OFFLINE=1.*Fetch https:\/\/raw\.githubusercontent\.com\/.* and put it at .*mobilenet0\.25_Final\.pth/,
+  });
+});
+
+testUnless(noSharedData)('the catalogue tells the size and the hash of the published checkpoint', async () => {
+  await mkdir(join(cache, 'retinaface-webgpu/weights'), { recursive: true });
+  const bytes = await readFile(sharedData('checkpoints/mobilenet0.25_Final.pth'));
+  await writeFile(join(cache, 'retinaface-webgpu/weights/mobilenet0.25_Final.pth'), bytes);
+  using model = new RetinaFace(device);
+  await model.load('mobilenet0.25-wider');
+  assert.equal(model.configuration?.name, 'published-mobilenet0.25');
 });
 
 test('the weights in the box find the faces of the drawn scenes beside them', async () => {

@@ -41,6 +41,21 @@ test('NaN and infinity alone point to training', async () => {
   }
 });
 
+test('infinity among values that all fit halves points to the export, and NaN to training all the same', async () => {
+  const match =
+    (...data: number[]) =>
+    () => {
+      const weight = { shape: [16, 1], data: Float32Array.from({ length: 16 }, (_, i) => i / 16) };
+      const bias = { shape: [2], data: Float32Array.from(data) };
+      const state = new Map([['a.weight', weight], ['a.bias', bias]]); // prettier-ignore
+      matchState(state, new Map([['a.weight', [16, 1]], ['a.bias', [2]]]), 'x'); // prettier-ignore
+    };
+  const half = /1 with NaN or infinity \(a\.bias\)\. Half precision ends at 65,504.*as float32/;
+  for (const fits of [0, -65_504, 2 ** -24, 3 * 2 ** -15, 1 + 2 ** -10]) await refuses(match(fits, Infinity), half);
+  for (const other of [65_520, 2 ** -25, 1 + 2 ** -11, 0.1]) await refuses(match(other, Infinity), /diverged/);
+  await refuses(match(0, NaN), /diverged/);
+});
+
 test('missing tensors may be allowed, but not all of them, and nothing else with them', async () => {
   const part = tensors();
   part.delete('a.bias');

@@ -34,6 +34,43 @@ test('the ImageNet-trained MobileNet-0.25 moves to body and loses its last layer
   assert.deepEqual([...toParameterNames(classifier).keys()], ['body.stage1.0.0.weight', 'body.stage3.1.3.weight']);
 });
 
+/** Names of the published MobileNet-0.25, one of each kind, and what others call the same tensors. */
+const published = {
+  'body.stage1.0.0.weight': 'fx.stage1.0.0.weight',
+  'body.stage1.0.1.running_mean': 'fx.stage1.0.1.running_mean',
+  'body.stage1.1.0.weight': 'fx.stage1.1.0.0.weight',
+  'body.stage1.1.1.bias': 'fx.stage1.1.0.1.bias',
+  'body.stage2.5.3.weight': 'fx.stage2.5.1.0.weight',
+  'body.stage3.1.4.running_var': 'fx.stage3.1.1.1.running_var',
+  'fpn.output1.0.weight': 'fpn.output1.0.weight',
+  'ssh3.conv7x7_3.1.bias': 'ssh3.conv7x7_3.1.bias',
+  'ClassHead.0.conv1x1.weight': 'class_head.class_head.0.weight',
+  'BboxHead.1.conv1x1.bias': 'bbox_head.bbox_head.1.bias',
+  'LandmarkHead.2.conv1x1.weight': 'landmark_head.landmark_head.2.weight',
+};
+
+const one = (names: readonly string[]) => tensorsOfShapes(Object.fromEntries(names.map((name) => [name, [1]])));
+
+test('the names of yakhyo/retinaface-pytorch become the published ones', () => {
+  assert.deepEqual([...toParameterNames(one(Object.values(published))).keys()], Object.keys(published));
+  const resnet = toParameterNames(one(['fx.layer1.0.downsample.0.weight', 'class_head.class_head.2.bias']));
+  assert.deepEqual([...resnet.keys()], ['body.layer1.0.downsample.0.weight', 'ClassHead.2.conv1x1.bias']);
+});
+
+test('two names that would become one stay as they are', () => {
+  const tensors = one(['fx.stage1.1.0.0.weight', 'fx.stage1.1.0.weight']);
+  assert.equal(toParameterNames(tensors), tensors);
+});
+
+test('a prefix model. that all names have is stripped, and one that some have is not', () => {
+  const names = Object.keys(published);
+  assert.deepEqual([...toParameterNames(one(names.map((name) => `model.${name}`))).keys()], names);
+  const both = Object.values(published).map((name) => `model.${name}`);
+  assert.deepEqual([...toParameterNames(one(both)).keys()], names);
+  const some = one(['model.body.stage1.0.0.weight', 'loss.weight']);
+  assert.equal(toParameterNames(some), some);
+});
+
 test('names of other files stay as they are', () => {
   const tensors = tensorsOfShapes({
     'body.stage1.0.0.weight': [8, 3, 3, 3],

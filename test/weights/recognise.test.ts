@@ -67,4 +67,10 @@ test('a classifier is recognised as a backbone, and a whole network is none', ()
   assert.equal(recogniseBackbone(tensorsOfShapes(report)), undefined);
 });
 
+test('a backbone is recognised in body, too, where nothing lies beside it', () => {
+  assert.equal(recogniseBackbone(tensorsOfShapes(body)), 'resnet50-backbone');
+  assert.equal(recogniseBackbone(tensorsOfShapes({ ...body, 'fpn.output1.0.weight': [256, 512, 1, 1] })), undefined);
+  assert.equal(recogniseBackbone(tensorsOfShapes({})), undefined);
+});
+
 test.run();

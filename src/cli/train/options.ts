@@ -1,4 +1,5 @@
 import type { ConfigurationName } from '../../retinaface/config.js';
+import type { ConfigurationOption } from '../model_options.js';
 import {
   flag,
   listOf,
@@ -166,7 +167,10 @@ export const TRAIN_OPTIONS = {
   weightDecay: number({ value: 'D', min: 0, fallback: 5e-4, help: 'times each parameter, added to its gradient' }),
   clipNorm: number({ flag: 'clip', value: 'NORM', min: 1e-9, help: 'scale longer gradients down to it' }),
   seed: whole({ value: 'N', min: 0, fallback: 1, help: 'every random choice follows from it' }),
-  init: text({ value: 'FILE', help: 'weights to start from: a checkpoint, or a backbone alone' }),
+  init: text({
+    value: 'FILE|NAME',
+    help: 'weights to start from: a checkpoint, a backbone alone, or a name that `retinaface weights` lists',
+  }),
   freeze: listOf((name) => name, {
     value: 'NAME,…',
     help: 'parameters that stay as they are, by the beginning of their names: body, body.layer1',
@@ -233,7 +237,7 @@ export type TrainRun = Omit<
   Values<typeof TRAIN_OPTIONS>,
   'configuration' | 'workdir' | 'data' | 'images' | 'labels' | 'holdout' | 'freeze'
 > & {
-  readonly configuration: ConfigurationName;
+  readonly configuration: ConfigurationOption;
   readonly workdir: string;
   readonly labels: readonly LabelledPictures[];
   /** Share of the pictures that is kept out of training. */
