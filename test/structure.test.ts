@@ -17,6 +17,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['data'],
   ['train', 'evaluate'],
   ['index.ts'],
+  ['surface.ts'],
   ['node', 'browser'],
   ['cli'],
 ];

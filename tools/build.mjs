@@ -9,6 +9,8 @@ const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio
 rmSync(new URL('../dist', import.meta.url), { recursive: true, force: true });
 run('tools/build-kernels.mjs');
 run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json');
-const weights = 'fixtures/weights/mobilenet0.25_synthetic.safetensors';
-cpSync(new URL(`../${weights}`, import.meta.url), new URL(`../dist/${weights}`, import.meta.url));
+cpSync(new URL('../fixtures/weights', import.meta.url), new URL('../dist/fixtures/weights', import.meta.url), {
+  recursive: true,
+  filter: (path) => !path.endsWith('.md'),
+});
 chmodSync(new URL('../dist/src/cli/main.js', import.meta.url), 0o755);

@@ -1,0 +1,17 @@
+// What the package exports on every platform, as types: the one `types` of package.json, true in Node and in browsers.
+// What Node adds (files to write, codecs) is in `retinaface-webgpu/node`.
+/// <reference types="@webgpu/types" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
+import type { DeviceOptions } from './gpu/device.js';
+import type { Picture } from './image/picture.js';
+
+export * from './index.js';
+
+/** Opens a WebGPU device: this browser's, or in Node that of Dawn. @throws AdapterError where there is none. */
+export declare function requestDevice(options?: DeviceOptions): Promise<GPUDevice>;
+
+/**
+ * Reads a picture, upright, from a path (in Node), an address (in a browser), a file or bytes.
+ * @throws FileError or ImageError when it cannot be read or decoded.
+ */
+export declare function readImage(source: string | URL | Blob | Uint8Array<ArrayBuffer>): Promise<Picture>;

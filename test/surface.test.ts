@@ -1,0 +1,48 @@
+// The package has one surface of types: what it promises, each platform's entry has.
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { test } from 'uvu';
+import type * as browser from '../src/browser/index.js';
+import * as node from '../src/node/index.js';
+import * as surface from '../src/surface.js';
+import { BUNDLED_WEIGHTS } from '../src/retinaface/bundled.js';
+
+/** A compile error where an entry lacks a name of the surface, or takes less than it says. */
+type Holds<Entry extends typeof surface> = Entry;
+type Entries = readonly [Holds<typeof node>, Holds<typeof browser>];
+
+const manifest = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
+  readonly files: readonly string[];
+};
+
+test('every entry has what the surface promises', () => {
+  const entry: Entries[0] = node;
+  for (const name of [...Object.keys(surface), 'requestDevice', 'readImage']) assert.ok(name in entry, name);
+});
+
+test('types come before the platforms, since conditions are taken in their order, and every target has its source', () => {
+  const { '.': root, './node': own } = manifest.exports;
+  assert.deepEqual(Object.keys(root as object), ['types', 'node', 'default']);
+  for (const target of [root, own].flatMap((conditions) => Object.values(conditions as Record<string, string>))) {
+    const source = target.replace(/^\.\/dist\//, '../').replace(/(\.d\.ts|\.js)$/, '.ts');
+    assert.ok(existsSync(new URL(source, import.meta.url)), target);
+  }
+});
+
+test('every file in the box has an exported address', () => {
+  assert.equal(manifest.exports['./weights/*.safetensors'], './dist/fixtures/weights/*.safetensors');
+  for (const { file } of BUNDLED_WEIGHTS) assert.match(file, /^[^/]+\.safetensors$/);
+});
+
+test('what the README shows from the checkout is in the package', () => {
+  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
+  for (const [, path] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
+    assert.ok(
+      manifest.files.some((file) => path === file || path!.startsWith(`${file}/`)),
+      path,
+    );
+  }
+});
+
+test.run();
