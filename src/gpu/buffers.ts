@@ -58,6 +58,9 @@ export interface AcquireOptions {
   readonly planned?: boolean;
 }
 
+/** `usedAt` of a block that commands name which are being put together: in no submission yet, and not to be destroyed. */
+export const BEING_ENCODED = Infinity;
+
 const USAGE = 0x80 | 0x04 | 0x08; // STORAGE | COPY_SRC | COPY_DST
 
 /** Up to so many bytes in use and kept together, nothing is destroyed to make room. */
@@ -136,7 +139,7 @@ export class BufferPool {
     const asked = Math.max(16, Math.ceil(bytes / 16) * 16);
     checkBytes(this.#limit, asked, label);
     const capacity = Math.min(sizeClass(asked), this.#limit);
-    const block = this.#take(capacity, options) ?? this.#make(capacity, label, options);
+    const block = this.#take(capacity, options) ?? this.#make(capacity, label);
     this.#hold(block, asked);
     this.#largest = Math.max(this.#largest, asked);
     return { id: block.id, bytes: asked, gpu: block.gpu, offset: 0, capacity: block.capacity, block };
@@ -281,13 +284,13 @@ export class BufferPool {
     return undefined;
   }
 
-  #make(capacity: number, label: string, { planned = false }: AcquireOptions): Block {
+  #make(capacity: number, label: string): Block {
     // Whatever fits, before anything is destroyed for it.
     if (this.#held + this.#pooled + capacity > this.#cap(capacity)) {
       const block = this.#takeFirst(capacity, () => true);
       if (block) return block;
     }
-    this.#evict(capacity, planned);
+    this.#evict(capacity);
     const gpu = this.#create?.({ size: capacity, usage: USAGE, label });
     this.#made++;
     const id = this.#create ? this.#nextId++ : this.#nextId--;
@@ -311,14 +314,14 @@ export class BufferPool {
   }
 
   /**
-   * Destroys kept buffers, the longest unused first, until `more` bytes have room. While a plan is being recorded, what
-   * it named must live.
+   * Destroys kept buffers, the longest unused first, until `more` bytes have room. What a plan names must live while it is
+   * recorded, and while it is encoded: that may take several submissions.
    */
-  #evict(more: number, recording = false): void {
+  #evict(more: number): void {
     const excess = this.#held + this.#pooled + more - this.#cap(more);
     if (excess <= 0) return;
     const oldest = this.#free
-      .filter((block) => !recording || block.usedAt !== Infinity)
+      .filter((block) => block.usedAt !== BEING_ENCODED)
       .sort((a, b) => a.freedAt - b.freedAt);
     const going = new Set<Block>();
     let room = 0;

@@ -1,4 +1,4 @@
-import type { Block, BufferPool, DeviceBuffer } from './buffers.js';
+import { BEING_ENCODED, type Block, type BufferPool, type DeviceBuffer } from './buffers.js';
 import type { Commands, DispatchList } from './commands.js';
 import type { Grid } from './grid.js';
 import type { KernelName } from './linker.js';
@@ -12,9 +12,6 @@ export interface PlanHost {
   readonly pipelines: Pipelines;
   readonly commands: Commands;
 }
-
-/** A block that a recording names, while it is recorded: in no submission yet, and not to be destroyed. */
-const RECORDING = Infinity;
 
 /** A command that is no dispatch, before dispatch number `at`. */
 interface Between {
@@ -114,12 +111,12 @@ export class Plan {
       const { id, gpu, capacity } = block;
       if (!inputs.has(block)) this.#scratch.push({ id, gpu, capacity, block, offset: 0, bytes: 0 });
     }
-    this.#settle();
+    this.#mark(this.#host.commands.submission);
   }
 
   /** Gives up a recording that failed. */
   abandon(): void {
-    this.#settle();
+    this.#mark(this.#host.commands.submission);
     this.#destroyParams();
   }
 
@@ -149,6 +146,7 @@ export class Plan {
   /** Encodes all that was recorded. */
   encode(): void {
     const { commands, pool, device } = this.#host;
+    this.#mark(BEING_ENCODED);
     // What was uploaded before is part of commands that may not be submitted yet.
     if (this.#changed.size > 0) {
       commands.flush();
@@ -164,7 +162,7 @@ export class Plan {
     }
     commands.dispatchAll(list, next, this.#pipelines.length);
     pool.reached(this.#peakBytes);
-    this.#settle();
+    this.#mark(this.#host.commands.submission);
   }
 
   /** Gives what `reserve` took back to the pool; the inputs are the caller's to give back. */
@@ -181,15 +179,13 @@ export class Plan {
   }
 
   #name(block: Block): void {
-    block.usedAt = RECORDING;
+    block.usedAt = BEING_ENCODED;
     if (!this.#inside.has(block)) this.#outside.set(block, block.generation);
   }
 
-  /** What the plan names is part of the commands that are being encoded. */
-  #settle(): void {
-    const { submission } = this.#host.commands;
-    for (const block of this.#inside) block.usedAt = submission;
-    for (const block of this.#outside.keys()) block.usedAt = submission;
+  #mark(usedAt: number): void {
+    for (const block of this.#inside) block.usedAt = usedAt;
+    for (const block of this.#outside.keys()) block.usedAt = usedAt;
   }
 
   #destroyParams(): void {

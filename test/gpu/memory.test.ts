@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { test } from 'uvu';
-import { BufferPool, largestTensor } from '../../src/gpu/buffers.js';
+import { BEING_ENCODED, BufferPool, largestTensor } from '../../src/gpu/buffers.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { requestDevice } from '../../src/node/device.js';
 import { relu } from '../../src/ops/relu.js';
@@ -56,6 +56,18 @@ test('what commands still name is submitted before it is destroyed, and counts u
   assert.equal(pool.memory().deviceBytes, 256 * MIB);
   pool.done(1);
   assert.equal(pool.memory().deviceBytes, 0);
+});
+
+test('what a plan is encoding lives, however long ago its memory was needed', () => {
+  const { pool, state } = counted();
+  const [encoding, other] = [pool.acquire(400 * MIB, 'of the plan'), pool.acquire(500 * MIB, 'of nobody')];
+  encoding.block.usedAt = BEING_ENCODED;
+  for (const buffer of [encoding, other]) pool.release(buffer);
+  for (let i = 0; i < 2; i++) {
+    state.now += 10_000;
+    pool.tidy();
+  }
+  assert.deepEqual([encoding.block.destroyed, other.block.destroyed], [false, true]);
 });
 
 test('what was needed long ago is no longer kept', () => {
