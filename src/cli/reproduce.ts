@@ -31,7 +31,8 @@ export const reproduce: Command = defineCommand({
   usage: '[options]        (npm run -s reproduce:small)',
   about: `The report's ablation in small, on a CPU: baseline, context-no-landmark, context and full, narrowed, each trained from one
 backbone for the same minutes on the same drawn scenes, for several seeds, and measured by WIDER FACE's protocol on scenes
-that none has seen; or on photographs with labels, which take the place of the scenes. Answers the report's three questions as paired differences over the seeds with their 95% intervals.`,
+that none has seen; or on photographs with labels, which take the place of the scenes. Answers the report's three
+questions as paired differences over the seeds with their 95% intervals.`,
   options: {
     out: text({
       value: 'DIR',
