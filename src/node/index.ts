@@ -1,4 +1,6 @@
 // The entry for Node: the whole library, with Dawn as the WebGPU implementation and files by their paths.
+/// <reference types="@webgpu/types" preserve="true" />
+/// <reference lib="esnext.disposable" preserve="true" />
 export * from '../index.js';
 export { encodeJpeg, encodePng, decodeImage } from './codecs.js';
 export { type NodeDeviceOptions, requestDevice } from './device.js';

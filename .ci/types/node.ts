@@ -1,0 +1,10 @@
+// A program for Node in TypeScript that knows the library by its Node entry alone.
+import { readImage, requestDevice, RetinaFace, writeImage } from 'retinaface-webgpu/node';
+
+const device: GPUDevice = await requestDevice();
+using model = new RetinaFace(device);
+await model.load();
+const picture = await readImage('photo.jpg');
+const [face] = await model.detect(picture);
+if (face?.landmarks) console.log(face.score, face.landmarks.leftEye.x);
+await writeImage('copy.png', picture);
