@@ -199,8 +199,9 @@ export class BufferPool {
 
   /** Gives all kept buffers back to the device, at once. */
   trim(): void {
-    for (const block of this.#free) this.#destroy(block);
+    const all = this.#free;
     this.#free = [];
+    for (const block of all) this.#destroy(block);
     this.#needed = this.#neededBefore = this.#held;
   }
 
@@ -320,9 +321,7 @@ export class BufferPool {
   #evict(more: number): void {
     const excess = this.#held + this.#pooled + more - this.#cap(more);
     if (excess <= 0) return;
-    const oldest = this.#free
-      .filter((block) => block.usedAt !== BEING_ENCODED)
-      .sort((a, b) => a.freedAt - b.freedAt);
+    const oldest = this.#free.filter((block) => block.usedAt !== BEING_ENCODED).sort((a, b) => a.freedAt - b.freedAt);
     const going = new Set<Block>();
     let room = 0;
     for (const block of oldest) {
@@ -330,8 +329,9 @@ export class BufferPool {
       room += block.capacity;
       going.add(block);
     }
-    for (const block of going) this.#destroy(block);
+    // First, since destroying may submit, and a submission tidies up.
     this.#free = this.#free.filter((block) => !going.has(block));
+    for (const block of going) this.#destroy(block);
   }
 
   #destroy(block: Block): void {

@@ -68,7 +68,7 @@ export class Commands {
     const offset = this.#params.add(pipeline, params);
     for (const name in bound) {
       const buffer = bound[name];
-      if (buffer) buffer.block.usedAt = this.#submission;
+      if (buffer) this.#use(buffer.block);
     }
     const pass = this.#openPass(pipeline);
     pass.setPipeline(pipeline.pipeline);
@@ -94,7 +94,7 @@ export class Commands {
 
   /** Fills a buffer with zeros. */
   clear({ gpu, block, offset, bytes }: DeviceBuffer): void {
-    block.usedAt = this.#submission;
+    this.#use(block);
     this.encode((encoder) => {
       encoder.clearBuffer(gpu!, offset, bytes);
     });
@@ -102,7 +102,8 @@ export class Commands {
 
   /** Copies the first `bytes` of one buffer into another. */
   copy(from: DeviceBuffer, to: DeviceBuffer, bytes: number): void {
-    from.block.usedAt = to.block.usedAt = this.#submission;
+    this.#use(from.block);
+    this.#use(to.block);
     this.encode((encoder) => {
       encoder.copyBufferToBuffer(from.gpu!, from.offset, to.gpu!, to.offset, bytes);
     });
@@ -128,6 +129,11 @@ export class Commands {
     });
     this.#submission++;
     this.onSubmit?.();
+  }
+
+  /** What a plan is encoding stays marked as that until its end. */
+  #use(block: Block): void {
+    block.usedAt = Math.max(block.usedAt, this.#submission);
   }
 
   #count(flops: number): void {

@@ -44,16 +44,4 @@ export class Parameters {
   clear(): void {
     this.#used = 0;
   }
-
-  /** Sets one value of what was packed at `offset`; answers whether it was another. */
-  set({ fields }: Pipeline, offset: number, field: string, value: number): boolean {
-    const index = fields.findIndex(([name]) => name === field);
-    const at = offset + 4 * index;
-    const before = this.#view.getUint32(at, true);
-    const type = fields[index]?.[1];
-    if (type === 'f32') this.#view.setFloat32(at, value, true);
-    else if (type === 'i32') this.#view.setInt32(at, value, true);
-    else this.#view.setUint32(at, value, true);
-    return this.#view.getUint32(at, true) !== before;
-  }
 }

@@ -1,7 +1,6 @@
 import { BEING_ENCODED, type Block, type BufferPool, type DeviceBuffer } from './buffers.js';
 import type { Commands, DispatchList } from './commands.js';
 import type { Grid } from './grid.js';
-import type { KernelName } from './linker.js';
 import { Parameters } from './parameters.js';
 import type { Bound, Pipeline, Pipelines } from './pipelines.js';
 
@@ -40,7 +39,7 @@ export class Plan {
   readonly #flops: number[] = [];
   readonly #between: Between[] = [];
   #list: DispatchList | undefined;
-  #changed = new Set<Parameters>();
+  #uploaded = false;
   #peakBytes = 0;
   #scratch: DeviceBuffer[] = [];
   #reserved: DeviceBuffer[] = [];
@@ -104,7 +103,6 @@ export class Plan {
       grids: Uint32Array.from(this.#grids),
       flops: Float64Array.from(this.#flops),
     };
-    this.#changed = new Set(this.#params);
     const inputs = new Set(this.inputs.map(({ block }) => block));
     for (const block of this.#inside) {
       block.plans++;
@@ -118,16 +116,6 @@ export class Plan {
   abandon(): void {
     this.#mark(this.#host.commands.submission);
     this.#destroyParams();
-  }
-
-  /** Sets a parameter of all dispatches of one kernel, from the next use on. */
-  set(name: KernelName, field: string, value: number): void {
-    for (let i = 0; i < this.#pipelines.length; i++) {
-      const pipeline = this.#pipelines[i]!;
-      if (pipeline.name !== name) continue;
-      const { params, offset } = this.#slots[i]!;
-      if (params.set(pipeline, offset, field, value)) this.#changed.add(params);
-    }
   }
 
   /**
@@ -147,22 +135,21 @@ export class Plan {
   encode(): void {
     const { commands, pool, device } = this.#host;
     this.#mark(BEING_ENCODED);
-    // What was uploaded before is part of commands that may not be submitted yet.
-    if (this.#changed.size > 0) {
-      commands.flush();
-      for (const params of this.#changed) params.upload(device.queue);
-      this.#changed.clear();
+    try {
+      if (!this.#uploaded) for (const params of this.#params) params.upload(device.queue);
+      this.#uploaded = true;
+      const list = this.#list!;
+      let next = 0;
+      for (const { at, encode } of this.#between) {
+        commands.dispatchAll(list, next, at);
+        encode(commands);
+        next = at;
+      }
+      commands.dispatchAll(list, next, this.#pipelines.length);
+      pool.reached(this.#peakBytes);
+    } finally {
+      this.#mark(commands.submission);
     }
-    const list = this.#list!;
-    let next = 0;
-    for (const { at, encode } of this.#between) {
-      commands.dispatchAll(list, next, at);
-      encode(commands);
-      next = at;
-    }
-    commands.dispatchAll(list, next, this.#pipelines.length);
-    pool.reached(this.#peakBytes);
-    this.#mark(this.#host.commands.submission);
   }
 
   /** Gives what `reserve` took back to the pool; the inputs are the caller's to give back. */

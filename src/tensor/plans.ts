@@ -63,8 +63,9 @@ export class Plans<R = undefined> implements Disposable {
   /** Runs a computation. The same `key` must always stand for the same commands. */
   run(key: string, planned: Planned<R>): PlanResult<R> {
     if (this.#gpu.busy || !this.#seen.has(key)) {
+      const result = this.direct(planned);
       if (!this.#gpu.busy) this.#remember(key);
-      return this.direct(planned);
+      return result;
     }
     const kept = this.#kept.get(key);
     if (kept) {
@@ -105,13 +106,17 @@ export class Plans<R = undefined> implements Disposable {
 
   #record(key: string, { inputs, fill, compute }: Planned<R>): PlanResult<R> {
     const gpu = this.#gpu;
-    const made = inputs.map((input) =>
-      keep(Tensor.over(gpu, gpu.allocate(elements(input.shape) * 4, input.label, { planned: true }), input)),
-    );
+    const made: Tensor[] = [];
     let computed: PlanResult<R> | undefined;
+    let plan: Plan | undefined;
+    let kept = false;
     try {
+      for (const input of inputs) {
+        const buffer = gpu.allocate(elements(input.shape) * 4, input.label, { planned: true });
+        made.push(keep(Tensor.over(gpu, buffer, input)));
+      }
       fill(made);
-      const plan = gpu.record(
+      plan = gpu.record(
         made.map(({ buffer }) => buffer),
         () => {
           computed = scope(() => compute(made));
@@ -123,9 +128,11 @@ export class Plans<R = undefined> implements Disposable {
       plan.encode();
       while (this.#kept.size >= this.#most) this.#drop(this.#kept.keys().next().value!);
       this.#kept.set(key, { plan, inputs, outputs, note });
+      kept = true;
       return { outputs: outputs.map((output) => copyOf(gpu, output)), note };
     } finally {
       for (const tensor of [...made, ...(computed?.outputs ?? [])]) tensor.dispose();
+      if (!kept) plan?.dispose();
     }
   }
 

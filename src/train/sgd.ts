@@ -133,10 +133,10 @@ export class Sgd implements Disposable {
     return this.#gradients.added;
   }
 
-  /** Takes it that gradients of these were accumulated, by commands that a plan encoded. */
-  setAccumulated(added: readonly boolean[]): void {
+  /** Takes it that gradients of these were accumulated, by commands that a plan encoded; `ready`: that a step may follow. */
+  setAccumulated(added: readonly boolean[], ready = true): void {
     this.#gradients.setAdded(added);
-    this.#accumulated = true;
+    this.#accumulated = ready;
   }
 
   /**

@@ -2,8 +2,8 @@ import { checking } from '../autograd/check_finite.js';
 import { checkOptions } from '../gpu/arguments.js';
 import { Tape } from '../autograd/tape.js';
 import { AnchorCache } from '../detect/anchor_cache.js';
-import type { FaceTargets } from '../detect/match.js';
-import { DeviceLostError } from '../gpu/errors.js';
+import { type FaceTargets, targetSizes } from '../detect/match.js';
+import { DeviceLostError, DeviceMismatchError } from '../gpu/errors.js';
 import { add } from '../ops/add.js';
 import { concat } from '../ops/concat.js';
 import { contiguous, copyRows } from '../ops/layout.js';
@@ -61,12 +61,22 @@ function roomy([n = 0, faces, ...rest]: Shape): Shape {
 
 /** Copies every image's elements to the beginning of its own in a tensor that has room for more. */
 function copyInto(from: Tensor, to: Tensor): void {
+  if (from.gpu !== to.gpu) {
+    throw new DeviceMismatchError({
+      operation: 'accumulate',
+      expected: "a batch on the network's device",
+      got: `${from.label} on another device`,
+      remedy: 'Make the pictures and the targets with the device of the model.',
+    });
+  }
   scope(() => {
     const images = from.shape[0] ?? 0;
     const tensor = contiguous(from);
     if (from.size === to.size) to.gpu.copy(tensor.buffer, to.buffer, to.size * 4);
     else {
       const [width, room] = [from.size / images, to.size / images];
+      // A count over the rows that were given must not take what this memory held before for faces.
+      to.gpu.clear(to.buffer);
       copyRows({ tensor, pitch: width, offset: 0 }, { tensor: to, pitch: room, offset: 0 }, images, width);
     }
   });
@@ -171,7 +181,7 @@ export class Trainer implements Disposable {
   accumulate(step: TrainingBatch | readonly TrainingBatch[]): Tensor {
     const parts = 'x' in step ? [step] : step;
     const given = parts.flatMap(tensorsOf);
-    for (const { x } of parts) this.#anchorsOf(x);
+    for (const { x, targets } of parts) targetSizes('accumulate', this.#anchorsOf(x), targets);
     const planned = {
       inputs: given.map(({ shape, dtype, label }, i) => ({ shape: i % 5 === 0 ? shape : roomy(shape), dtype, label })),
       fill: (inputs: readonly Tensor[]) => {
@@ -182,12 +192,19 @@ export class Trainer implements Disposable {
         return { outputs: [losses], note: [...this.optimiser.accumulated] };
       },
     };
-    const key = `${this.network.training} ${planned.inputs.map(({ shape }) => shape.join('×')).join(' ')}`;
+    const key = `${this.network.training} ${planned.inputs.map(({ shape, dtype }) => `${shape.join('×')} ${dtype}`).join(', ')}`;
     // A plan begins with empty buckets; who looks at single results wants them computed one by one.
     const plain = checking() || this.optimiser.accumulated.includes(true);
-    const { outputs, note } = plain ? this.#plans.direct(planned) : this.#plans.run(key, planned);
-    this.optimiser.setAccumulated(note);
-    return outputs[0]!;
+    const before = [...this.optimiser.accumulated];
+    try {
+      const { outputs, note } = plain ? this.#plans.direct(planned) : this.#plans.run(key, planned);
+      this.optimiser.setAccumulated(note);
+      return outputs[0]!;
+    } catch (error) {
+      // Of a part that was begun, nothing counts as added.
+      this.optimiser.setAccumulated(before, before.includes(true));
+      throw error;
+    }
   }
 
   #accumulate(parts: readonly TrainingBatch[]): Tensor {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { Gpu } from '../../src/gpu/gpu.js';
+import { add } from '../../src/ops/add.js';
 import { multiply } from '../../src/ops/multiply.js';
 import { relu } from '../../src/ops/relu.js';
 import { Plans } from '../../src/tensor/plans.js';
@@ -53,6 +54,35 @@ test('plans of several shapes and other work between them do not touch one anoth
     assert.deepEqual(await run(plans, [i, -i, 1, 2], four), [4 * i, 0, 4, 8]);
     assert.deepEqual([...(await kept.read())], [2, 2]);
     kept.dispose();
+  }
+});
+
+test('a plan of several submissions keeps what it clears until its end, whatever the pool gives back meanwhile', async () => {
+  using plans = new Plans(gpu);
+  const chain = {
+    ...planned([-1, 3], Tensor.from(device, [1, 1], [2])),
+    compute: ([x]: readonly Tensor[]) => {
+      const zero = Tensor.zeros(gpu, [2]);
+      // More than is kept without a reason.
+      for (const mebibytes of [100, 104, 108]) Tensor.empty(gpu, [mebibytes * 2 ** 18]);
+      let y = relu(x!);
+      for (let i = 0; i < 800; i++) y = relu(y);
+      return { outputs: [add(y, zero)], note: undefined };
+    },
+  };
+  gpu.trim();
+  // Every submission finds that ten seconds are over.
+  const clock = Object.getOwnPropertyDescriptor(performance, 'now');
+  let now = performance.now();
+  Object.defineProperty(performance, 'now', { value: () => (now += 11_000), configurable: true });
+  try {
+    for (let use = 0; use < 3; use++) {
+      using output = plans.run('chain', chain).outputs[0]!;
+      assert.deepEqual([...(await output.read())], [0, 3]);
+    }
+  } finally {
+    if (clock) Object.defineProperty(performance, 'now', clock);
+    else Reflect.deleteProperty(performance, 'now');
   }
 });
 

@@ -102,4 +102,30 @@ test('a replayed step makes no buffer and no bind group, whatever memory others 
   model.dispose();
 });
 
+test('targets that do not fit are refused as they are, however many steps came before', async () => {
+  const model = new RetinaFace(device, 'published-mobilenet0.25');
+  model.initialise(5);
+  using trainer = new Trainer(model.network);
+  const batch = batchOf(1);
+  const wrong = {
+    x: batch.x,
+    targets: { ...batch.targets, boxes: Tensor.from(device, new Float32Array(40), [2, 5, 4]) },
+  };
+  for (let step = 0; step < 3; step++) {
+    assert.throws(() => trainer.accumulate(wrong), { name: 'ShapeError' });
+    assert.throws(
+      () => {
+        trainer.step(0.001);
+      },
+      { name: 'ArgumentError' },
+    );
+    const losses = trainer.accumulate(batch);
+    trainer.step(0.001);
+    assert.ok(Number.isFinite((await trainer.read(losses)).total));
+  }
+  wrong.targets.boxes.dispose();
+  freeBatch(batch);
+  model.dispose();
+});
+
 test.run();

@@ -33,13 +33,14 @@ export function winogradFits(gpu: Gpu, geometry: ConvGeometry): boolean {
 /**
  * Whether it is faster than a direct convolution on an adapter on the CPU. Counted in nanoseconds of one core, as measured
  * on llvmpipe: a product of the direct way 0.09 for each pair of channels and pixel of a tap, of Winograd's way 0.09 for
- * each of 36 values of a tile; then the transforms of a tile's channels, and of the weights where they are not kept.
+ * each of 36 values of a tile; then the transforms of a tile's channels, and of the weights where they are not kept. One
+ * image decides: alone and in a batch it is computed in the same way, to the same bits.
  */
 export function winogradPays(geometry: ConvGeometry, kept: boolean): boolean {
-  const { batch, cin, cout, outH, outW } = geometry;
+  const { cin, cout, outH, outW } = geometry;
   const [tilesH, tilesW] = tilesOf(geometry);
-  const tiles = batch * tilesH * tilesW;
-  const direct = 0.09 * 9 * batch * outH * outW * cin * cout;
+  const tiles = tilesH * tilesW;
+  const direct = 0.09 * 9 * outH * outW * cin * cout;
   const products = 0.09 * VALUES * tiles * cin * cout;
   const transforms = tiles * (50 * cin + 35 * cout) + (kept ? 0 : 30 * cin * cout);
   return products + transforms < direct;
