@@ -105,7 +105,7 @@ test('a replayed step makes no buffer and no bind group, whatever memory others 
 test('targets that do not fit are refused as they are, however many steps came before', async () => {
   const model = new RetinaFace(device, 'published-mobilenet0.25');
   model.initialise(5);
-  using trainer = new Trainer(model.network);
+  const trainer = new Trainer(model.network);
   const batch = batchOf(1);
   const wrong = {
     x: batch.x,
@@ -125,6 +125,7 @@ test('targets that do not fit are refused as they are, however many steps came b
   }
   wrong.targets.boxes.dispose();
   freeBatch(batch);
+  trainer.dispose();
   model.dispose();
 });
 
