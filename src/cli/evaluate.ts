@@ -10,8 +10,8 @@ import { type Protocol, type ProtocolName, protocolOf, protocols, type SearchSiz
 import { SUBSETS } from '../evaluate/ground_truth.js';
 import { ArgumentError, FileError } from '../gpu/errors.js';
 import { figures, writeReport, writeText } from '../node/evaluate_report.js';
-import { readBytes } from '../node/files.js';
-import { makeFolder, pictureFolder, PredictionFolder, readGroundTruth, readPredictions } from '../node/wider_files.js';
+import { makeFolder, readBytes } from '../node/files.js';
+import { pictureFolder, PredictionFolder, readGroundTruth, readPredictions } from '../node/wider_files.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { type Command, defineCommand, EXIT } from './command.js';

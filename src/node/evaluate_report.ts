@@ -9,8 +9,7 @@ import { type Fault, faultPage, faultPicture, type ShownFault, worstFaults } fro
 import type { WiderPrecision } from '../evaluate/average_precision.js';
 import { drawChart, LINE_COLOURS, paper } from '../image/chart.js';
 import type { Picture } from '../image/picture.js';
-import { writeFileAtomic, writeImage } from './files.js';
-import { makeFolder } from './wider_files.js';
+import { makeFolder, writeFileAtomic, writeImage } from './files.js';
 
 /** Everything that an evaluation's folder tells. */
 export interface Report {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { open, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, dirname, extname, join } from 'node:path';
+import { lstat, mkdir, open, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, dirname, extname, join, resolve } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { describe, isPromise } from '../gpu/arguments.js';
 import { ArgumentError, FileError } from '../gpu/errors.js';
@@ -131,6 +131,40 @@ async function writeToDisk(path: string, bytes: Uint8Array): Promise<void> {
   } finally {
     await file.close();
   }
+}
+
+/** Makes a folder and those above it. @throws FileError. */
+export async function makeFolder(folder: string): Promise<void> {
+  try {
+    // One by one: where none can be made, as below /proc, Node's own way of making all at once never returns.
+    const missing: string[] = [];
+    let path = resolve(folder);
+    while (!(await isThere(path))) {
+      missing.push(path);
+      path = dirname(path);
+    }
+    for (const each of missing.reverse()) {
+      await mkdir(each).catch((error: unknown) => {
+        if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+      });
+    }
+    if (missing.length === 0 && !(await stat(folder)).isDirectory()) throw new Error('a file of that name is there');
+  } catch (cause) {
+    throw new FileError({
+      operation: `make the folder ${folder}`,
+      expected: 'a folder that can be made',
+      got: cause instanceof Error ? cause.message : String(cause),
+      remedy: 'Name another folder.',
+      cause,
+    });
+  }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => true,
+    () => dirname(path) === path,
+  );
 }
 
 /**

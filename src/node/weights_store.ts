@@ -1,10 +1,10 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { dirname, isAbsolute, join } from 'node:path';
 import type { WeightsHost } from '../retinaface/weights_source.js';
 import type { PublicWeights } from '../weights/catalogue.js';
 import type { WeightsStore } from '../weights/fetch_weights.js';
-import { fileError, readBytes, writeFileAtomic } from './files.js';
+import { makeFolder, readBytes, writeFileAtomic } from './files.js';
 
 const FOLDER = 'retinaface-webgpu';
 
@@ -48,11 +48,7 @@ export function weightsStore(folder: string = cacheFolder()): WeightsStore {
     },
     async write(weights, bytes) {
       const path = place(weights);
-      try {
-        await mkdir(dirname(path), { recursive: true });
-      } catch (cause) {
-        throw fileError(`keep ${path}`, 'a folder that can be made', cause);
-      }
+      await makeFolder(dirname(path));
       await writeFileAtomic(path, bytes, { durable: true });
     },
   };

@@ -1,5 +1,5 @@
-import { lstat, mkdir, readdir, stat } from 'node:fs/promises';
-import { basename, dirname, extname, join, resolve, sep } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, dirname, extname, join, sep } from 'node:path';
 import type { Detections } from '../evaluate/detections.js';
 import type { EvaluationSource, PredictionStore } from '../evaluate/evaluate_model.js';
 import {
@@ -15,7 +15,7 @@ import {
 import { formatPredictions, parsePredictions } from '../evaluate/predictions.js';
 import { type ArchiveFile, readTar } from '../evaluate/tar.js';
 import { ArgumentError, FileError, LabelError } from '../gpu/errors.js';
-import { readBytes, readImage, writeFileAtomic } from './files.js';
+import { makeFolder, readBytes, readImage, writeFileAtomic } from './files.js';
 
 const PICTURE = /\.(jpe?g|png)$/i;
 const ARCHIVE = /\.(tar|tar\.gz|tgz)$/i;
@@ -233,40 +233,6 @@ export class PredictionFolder implements PredictionStore {
     await writeFileAtomic(path, new TextEncoder().encode(text));
     this.#known.add(`${name}.txt`);
   }
-}
-
-/** Makes a folder and those above it. @throws FileError. */
-export async function makeFolder(folder: string): Promise<void> {
-  try {
-    // One by one: where none can be made, as below /proc, Node's own way of making all at once never returns.
-    const missing: string[] = [];
-    let path = resolve(folder);
-    while (!(await isThere(path))) {
-      missing.push(path);
-      path = dirname(path);
-    }
-    for (const each of missing.reverse()) {
-      await mkdir(each).catch((error: unknown) => {
-        if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-      });
-    }
-    if (missing.length === 0 && !(await stat(folder)).isDirectory()) throw new Error('a file of that name is there');
-  } catch (cause) {
-    throw new FileError({
-      operation: `make the folder ${folder}`,
-      expected: 'a folder that can be made',
-      got: cause instanceof Error ? cause.message : String(cause),
-      remedy: 'Name another folder.',
-      cause,
-    });
-  }
-}
-
-function isThere(path: string): Promise<boolean> {
-  return lstat(path).then(
-    () => true,
-    () => dirname(path) === path,
-  );
 }
 
 /**

@@ -6,7 +6,7 @@ import { dirname, join, relative } from 'node:path';
 import { test } from 'uvu';
 import { DrawnNames } from '../../src/cli/drawn_names.js';
 import { listInputs } from '../../src/cli/inputs.js';
-import { makeFolder } from '../../src/node/wider_files.js';
+import { makeFolder } from '../../src/node/files.js';
 
 const root = await mkdtemp(join(tmpdir(), 'retinaface-inputs-'));
 test.after(() => rm(root, { recursive: true }));

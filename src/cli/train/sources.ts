@@ -7,9 +7,9 @@ import type { PictureSource, Sample } from '../../data/sample.js';
 import { syntheticSource } from '../../data/synthetic.js';
 import { ArgumentError, FileError, RetinaFaceError } from '../../gpu/errors.js';
 import { writeText } from '../../node/evaluate_report.js';
+import { makeFolder } from '../../node/files.js';
 import { readLabels } from '../../node/label_files.js';
 import { folderSource, type WeightedSource } from '../../node/picture_loader.js';
-import { makeFolder } from '../../node/wider_files.js';
 import type { LabelledPictures, ScenesOption } from './options.js';
 
 /** What separates the scenes of an evaluation from those of the training. */

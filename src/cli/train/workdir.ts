@@ -1,8 +1,8 @@
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ArgumentError, FileError, RetinaFaceError } from '../../gpu/errors.js';
 import { writeText } from '../../node/evaluate_report.js';
-import { writeFileAtomic, writeImage } from '../../node/files.js';
+import { makeFolder, writeFileAtomic, writeImage } from '../../node/files.js';
 import { type Position, restoreCheckpoint } from '../../train/checkpoint.js';
 import { drawCurves } from '../../train/curves.js';
 import {
@@ -38,7 +38,7 @@ export class Workdir {
     trainer: Trainer,
     identity: string,
   ): Promise<{ readonly workdir: Workdir; readonly from: Position }> {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     const workdir = new Workdir(folder);
     let from: Position = { step: 0, epoch: 0, stepInEpoch: 0, run: identity };
     const last = await readIfThere(workdir.file('last.safetensors'));
