@@ -18,6 +18,7 @@ import { type Command, defineCommand, EXIT } from './command.js';
 import { Lasting } from './lasting.js';
 import { readConfiguration, readWeightsOption, wholeConfiguration } from './model_options.js';
 import { comparedEntries, figuresText, HeldEvaluation } from './train/evaluation.js';
+import { interruptible } from './train/interruptible.js';
 import { lossesOf } from './train/losses.js';
 import { TRAIN_OPTIONS, type TrainRun, trainRun } from './train/options.js';
 import { type HeldPictures, TrainingSources } from './train/sources.js';
@@ -102,7 +103,9 @@ async function trainNetwork(run: TrainRun): Promise<number> {
   );
   const held = run.evaluateEvery === 0 || run.dryRun ? undefined : await sources.held(say);
   using lasting = new Lasting((device) => Promise.resolve(new RetinaFace(device, configurationOf(run))), say);
-  return await lasting.use((model, advanced) => trainModel(model, { run, schedule, sources, held, say, advanced }));
+  const work = (stopRequested: () => boolean): Promise<number> =>
+    lasting.use((model, advanced) => trainModel(model, { run, schedule, sources, held, say, advanced, stopRequested }));
+  return run.dryRun ? await work(() => false) : await interruptible(say, work);
 }
 
 /** What `trainModel` is given besides the model, which is new where the device was lost. */
@@ -114,11 +117,13 @@ interface Training {
   readonly say: (words: string) => void;
   /** Called when a checkpoint was saved: whatever comes, the run goes on from there. */
   readonly advanced: () => void;
+  /** True where it was asked to save and end, on this device or one before. */
+  readonly stopRequested: () => boolean;
 }
 
 async function trainModel(
   model: RetinaFace,
-  { run, schedule, sources, held, say, advanced }: Training,
+  { run, schedule, sources, held, say, advanced, stopRequested }: Training,
 ): Promise<number> {
   model.initialise(run.seed);
   const { network } = model;
@@ -218,14 +223,6 @@ async function trainModel(
     say(`held out: ${sources.rule}; their labels are in ${folder}\n`);
   }
 
-  let stop = false;
-  const onInterrupt = (): void => {
-    stop = true;
-    say('\nsaving, then ending; the same command goes on\n');
-  };
-  process.once('SIGINT', onInterrupt);
-  process.once('SIGTERM', onInterrupt);
-
   const evaluation = held && new HeldEvaluation(held);
   const { compare } = run;
   const compared =
@@ -247,7 +244,7 @@ async function trainModel(
       const now = performance.now() / 1000;
       speed.add(images, now);
       smoothed.add(step.total);
-      void workdir.record({ ...step, imagesPerSecond: speed.rate });
+      workdir.record({ ...step, imagesPerSecond: speed.rate });
       if (now - shown < 5 && step.step !== total) return;
       shown = now;
       const left = formatSeconds(speed.left((total - step.step) * perStep));
@@ -268,12 +265,12 @@ async function trainModel(
           (compared ? `${compare!}: ${figuresText(compared)}\n` : ''),
       );
       const others = compared ? comparedEntries(compared, compare!) : {};
-      await workdir.record({ step: (epoch + 1) * stepsPerEpoch, epoch, ...figures, ...others });
+      workdir.record({ step: (epoch + 1) * stepsPerEpoch, epoch, ...figures, ...others });
       await workdir.draw();
       speed.resume(performance.now() / 1000);
       return mean;
     },
-    stopRequested: () => stop,
+    stopRequested,
     now: () => performance.now() / 1000,
   };
   const { epochs, saveEvery } = run;
@@ -295,7 +292,6 @@ async function trainModel(
       await writeFileAtomic(workdir.file('best.safetensors'), await encodeCheckpoint(trainer, end));
     return EXIT.done;
   } finally {
-    process.off('SIGINT', onInterrupt);
-    process.off('SIGTERM', onInterrupt);
+    await workdir.settle();
   }
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { Lasting, MAX_LOSSES } from '../../src/cli/lasting.js';
+import { interruptible } from '../../src/cli/train/interruptible.js';
 import { DeviceLostError } from '../../src/gpu/errors.js';
 
 const lost = () =>
@@ -86,6 +87,30 @@ test('any other error ends the job at once', async () => {
     RangeError,
   );
   assert.equal(seen.opened, 1);
+});
+
+test('Ctrl-C counts also where the device is lost after it, and nothing hears of it once the work has ended', async () => {
+  const { seen, lasting } = start();
+  const { words } = seen;
+  const listeners = () => [process.listenerCount('SIGINT'), process.listenerCount('SIGTERM')];
+  const before = listeners();
+  const say = (text: string): void => void words.push(text);
+  const asked: boolean[] = [];
+  const work = interruptible(say, (stopRequested) =>
+    lasting.use(() => {
+      asked.push(stopRequested());
+      if (asked.length > 1) return Promise.resolve('ended');
+      process.emit('SIGINT');
+      return Promise.reject(lost());
+    }),
+  );
+  assert.equal(await work, 'ended');
+  assert.deepEqual(asked, [false, true]);
+  assert.match(words[0]!, /saving, then ending/);
+  assert.deepEqual(listeners(), before);
+  const failing = interruptible(say, () => Promise.reject(new RangeError('no')));
+  await assert.rejects(failing, RangeError);
+  assert.deepEqual(listeners(), before);
 });
 
 test.run();

@@ -2,7 +2,7 @@ import { appendFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ArgumentError, FileError, RetinaFaceError } from '../../gpu/errors.js';
 import { writeText } from '../../node/evaluate_report.js';
-import { makeFolder, writeFileAtomic, writeImage } from '../../node/files.js';
+import { fileError, makeFolder, writeFileAtomic, writeImage } from '../../node/files.js';
 import { type Position, restoreCheckpoint } from '../../train/checkpoint.js';
 import { drawCurves } from '../../train/curves.js';
 import {
@@ -22,7 +22,9 @@ const DRAW_EVERY = 60;
 /** The folder of a training: checkpoints, log, events and curves. */
 export class Workdir {
   readonly #folder: string;
+  /** Never rejects. */
   #writing: Promise<void> = Promise.resolve();
+  #failure: FileError | undefined;
   #drawn = performance.now() / 1000;
 
   private constructor(folder: string) {
@@ -67,25 +69,43 @@ export class Workdir {
     return join(this.#folder, name);
   }
 
-  /** Appends to log and events, after what was recorded before. */
-  record(entry: LogEntry): Promise<void> {
+  /** Appends to log and events, after what was recorded before; where that fails, `save` and `draw` throw it. */
+  record(entry: LogEntry): void {
+    const log = logLine(entry);
+    const event = logEvent(entry, Date.now() / 1000);
     this.#writing = this.#writing.then(async () => {
-      await appendFile(this.file('log.jsonl'), logLine(entry));
-      await appendFile(this.file('events.tfevents'), logEvent(entry, Date.now() / 1000));
+      // Behind a line that was torn stands no other.
+      if (this.#failure) return;
+      try {
+        await appendFile(this.file('log.jsonl'), log);
+        await appendFile(this.file('events.tfevents'), event);
+      } catch (cause) {
+        this.#failure = fileError(`write the log of ${this.#folder}`, 'files that can be written', cause);
+      }
     });
-    return this.#writing;
   }
 
-  /** Writes a checkpoint after all that was recorded; now and then the curves as well. */
-  async save(checkpoint: Uint8Array, which: 'last' | 'best'): Promise<void> {
+  /** Waits until nothing is being written any more, so that the folder may be opened again. */
+  async settle(): Promise<void> {
     await this.#writing;
+  }
+
+  /** Waits for what was recorded. @throws FileError where it was not all written. */
+  async #recorded(): Promise<void> {
+    await this.#writing;
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Writes a checkpoint after all that was recorded; now and then the curves as well. @throws FileError. */
+  async save(checkpoint: Uint8Array, which: 'last' | 'best'): Promise<void> {
+    await this.#recorded();
     await writeFileAtomic(this.file(`${which}.safetensors`), checkpoint);
     if (which === 'last' && performance.now() / 1000 - this.#drawn > DRAW_EVERY) await this.draw();
   }
 
-  /** Draws the curves of what was recorded. */
+  /** Draws the curves of what was recorded. @throws FileError. */
   async draw(): Promise<void> {
-    await this.#writing;
+    await this.#recorded();
     const entries = readLog(await readFile(this.file('log.jsonl'), 'utf8'));
     if (entries.length > 1) await writeImage(this.file('curves.png'), drawCurves(entries));
     this.#drawn = performance.now() / 1000;
