@@ -27,14 +27,13 @@ import { inOrder, Workdir } from './train/workdir.js';
 /** `retinaface train`. */
 export const train: Command = defineCommand({
   name: 'train',
-  usage: '--config NAME SOURCE… --workdir DIR [options]',
+  usage: '--config NAME|FILE SOURCE… --workdir DIR [options]',
   about: 'Trains a network. The same command goes on where it was stopped, bit for bit. Ctrl-C saves and ends.',
   options: TRAIN_OPTIONS,
   async run(values) {
-    const run = trainRun(values);
+    const run = trainRun(values, await readConfiguration(values.configuration, 'train'));
     try {
-      const configuration = (await readConfiguration(values.configuration, 'train')) ?? run.configuration;
-      return await trainNetwork({ ...run, configuration });
+      return await trainNetwork(run);
     } catch (error) {
       throw withTrainingRemedy(error);
     }
@@ -228,7 +227,11 @@ async function trainModel(
   const compared =
     compare === undefined
       ? undefined
-      : await evaluation?.compare(model.gpu.device, compare, { path: workdir.file('compared.json'), say });
+      : await evaluation?.compare(model.gpu.device, compare, {
+          path: workdir.file('compared.json'),
+          say,
+          quiet: run.quiet,
+        });
   if (compared) say(`${compare!}: average precision ${figuresText(compared)}\n`);
   const speed = new Speed(performance.now() / 1000);
   const smoothed = new Smoothed(20);

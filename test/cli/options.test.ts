@@ -102,4 +102,19 @@ test('no help has a line that a terminal of 120 columns would break', () => {
   }
 });
 
+test('weights to compare with nothing to evaluate on are refused, not ignored', async () => {
+  const given = ['--config', 'baseline', '--workdir', '/proc/retinaface', '--compare', 'synthetic'];
+  const labels = ['--images', 'photos', '--labels', 'faces.jsonl'];
+  await assert.rejects(train.run([...given, ...labels]), /--compare.*got labels without --holdout/);
+  await assert.rejects(train.run([...given, ...labels, '--synthetic', '9']), /--compare.*got labels without --holdout/);
+  await assert.rejects(train.run([...given, '--synthetic', '9', '--evaluate', '0']), /--compare.*got --evaluate 0/);
+});
+
+test('a training reads --config before anything else, be it a name or a file, and its help says both', async () => {
+  const given = ['--workdir', '/proc/retinaface', '--labels', 'none.jsonl', '--images', 'none'];
+  await assert.rejects(train.run([...given, '--config', 'contxt']), /one of baseline, /);
+  await assert.rejects(train.run([...given, '--config', 'none.json']), /train --config from none\.json/);
+  assert.match(train.help, /--config NAME\|FILE/);
+});
+
 test.run();

@@ -13,6 +13,7 @@ import {
 import { writeText } from '../../node/evaluate_report.js';
 import { readBytes } from '../../node/files.js';
 import { RetinaFace } from '../../node/retinaface.js';
+import { readWeightsOption } from '../model_options.js';
 import type { HeldPictures } from './sources.js';
 
 /** Pictures of one size that are searched in one pass. */
@@ -44,15 +45,15 @@ export class HeldEvaluation {
   }
 
   /**
-   * The figures of other weights on the same pictures, measured once and kept in `path`.
+   * The figures of other weights, as `--weights` takes them, on the same pictures, measured once and kept in `path`.
    * @throws what reading weights throws.
    */
   async compare(
     device: GPUDevice,
     weights: string,
-    { path, say }: { readonly path: string; readonly say: (words: string) => void },
+    { path, say, quiet }: { readonly path: string; readonly say: (words: string) => void; readonly quiet: boolean },
   ): Promise<HeldFigures> {
-    const bytes = await readBytes(weights, 'load weights');
+    const { bytes } = await readWeightsOption(weights, quiet);
     const sha = (data: Uint8Array | string): string => createHash('sha256').update(data).digest('hex');
     const of = { weights: sha(bytes), pictures: sha(formatJsonLines(this.#held.samples)) };
     const kept = await keptFigures(path);

@@ -1,4 +1,3 @@
-import type { ConfigurationName } from '../../retinaface/config.js';
 import type { ConfigurationOption } from '../model_options.js';
 import {
   flag,
@@ -85,8 +84,10 @@ export function shareOption(given: string, command: string, name: string): numbe
 export const TRAIN_OPTIONS = {
   configuration: text({
     flag: 'config',
-    value: 'NAME',
-    help: 'the network: published-mobilenet0.25, baseline, context, full, deformable, …',
+    value: 'NAME|FILE',
+    help:
+      'the network: published-mobilenet0.25, baseline, context, full, deformable, …; FILE.json names one and says what ' +
+      'differs from it, as {"name":"context","input":{"order":"rgb"}}',
   }),
   data: texts({
     heading: 'Sources, at least one; --data and the pair of --images and --labels as often as there are sources:',
@@ -117,8 +118,8 @@ export const TRAIN_OPTIONS = {
     flag: 'synthetic',
     value: 'N[,share=S]',
     help:
-      'N drawn scenes with exact boxes and points, no data set needed; beside other sources the share S of the ' +
-      'pictures of an epoch (25%), else each once',
+      'N drawn scenes with exact boxes and points, no data set needed; beside other sources each is drawn ' +
+      'once an epoch, or with ,share=25% they are that share of its pictures',
   }),
   sceneSize: whole({
     flag: 'scene',
@@ -209,8 +210,10 @@ export const TRAIN_OPTIONS = {
       'and of all; the best weights are those of the best mean of the three',
   }),
   compare: text({
-    value: 'FILE',
-    help: 'other weights, as a public checkpoint, measured once on what is held out, and named beside each evaluation',
+    value: 'FILE|NAME',
+    help:
+      'other weights, as a public checkpoint or a name that `retinaface weights` lists, measured once on what is ' +
+      'evaluated, and named beside each evaluation',
   }),
   evaluationScenes: whole({ flag: 'evaluation', value: 'N', min: 1, fallback: 50, help: 'those scenes' }),
   workers: whole({
@@ -245,9 +248,15 @@ export type TrainRun = Omit<
   readonly freeze: readonly string[];
 };
 
-/** The options of a training in order. @throws ArgumentError where one is missing, or two do not go together. */
-export function trainRun(values: Values<typeof TRAIN_OPTIONS>): TrainRun {
-  const { configuration, workdir, data = [], images = [], labels = [], holdout = 0, freeze = [], ...others } = values;
+/**
+ * The options of a training in order, with what its `--config` stands for.
+ * @throws ArgumentError where one is missing, or two do not go together.
+ */
+export function trainRun(
+  values: Values<typeof TRAIN_OPTIONS>,
+  configuration: ConfigurationOption | undefined,
+): TrainRun {
+  const { workdir, data = [], images = [], labels = [], holdout = 0, freeze = [], ...others } = values;
   const given = data.length + images.length + labels.length > 0 || others.scenes !== undefined;
   if (configuration === undefined || workdir === undefined || !given || images.length !== labels.length) {
     const missing = [
@@ -267,9 +276,18 @@ export function trainRun(values: Values<typeof TRAIN_OPTIONS>): TrainRun {
     if (others[name] === undefined || others.augment) continue;
     throw wrong('train', `--${name} or --no-augment`, 'both', 'Leave one of them out.');
   }
+  const pictures = data.length + labels.length > 0;
+  if (others.compare !== undefined && (others.evaluateEvery === 0 || (pictures && holdout === 0))) {
+    throw wrong(
+      'train',
+      '--compare with something to evaluate',
+      others.evaluateEvery === 0 ? '--evaluate 0' : 'labels without --holdout',
+      others.evaluateEvery === 0 ? 'Leave one of them out.' : 'Add --holdout 20%, for one, or leave --compare out.',
+    );
+  }
   return {
     ...others,
-    configuration: configuration as ConfigurationName,
+    configuration,
     workdir,
     labels: [
       ...data.map((path) => ({ ...labelsOption('--data', path), images: undefined })),
