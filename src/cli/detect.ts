@@ -21,8 +21,8 @@ export const detect: Command = defineCommand({
   name: 'detect',
   usage: '[options] PICTURE|FOLDER|-…',
   about: `Finds faces in PNG and JPEG pictures, upright after EXIF. A folder stands for the pictures in it, a pattern
-('a/*.jpg', '**/*.png') for those that it matches; \`-\` reads standard input: paths, a line each and answered as they come,
-or one picture.`,
+('a/*.jpg', '**/*.png') for those that it matches, each once, and for folders where it ends with a name or a slash
+('*/in', '*/'); \`-\` reads standard input: paths, a line each and answered as they come, or one picture.`,
   options: {
     weights: text({
       value: 'FILE|NAME',

@@ -39,13 +39,20 @@ export async function listInputs(sources: readonly string[], options: InputOptio
     );
     if (kind === 'folder') inputs.push(...(await folderInputs(source, options)));
     else if (kind === 'file' || !isPattern(source)) inputs.push({ file: source, below: basename(source) });
-    else {
-      const matches = await glob(source);
-      if (matches.length > 0) inputs.push(...(await listInputs(matches, options)));
-      else inputs.push({ file: source, below: basename(source), error: unmatched(source) });
-    }
+    else inputs.push(...(await patternInputs(source, options)));
   }
   return inputs;
+}
+
+/** What a pattern stands for, each once; folders that hold no pictures are no failure while others do. */
+async function patternInputs(pattern: string, options: InputOptions): Promise<Input[]> {
+  const inputs = new Map<string, Input>();
+  for (const { path, isFolder } of await glob(pattern)) {
+    const found = isFolder ? (await searchFolder(path, options)).inputs : [{ file: path, below: basename(path) }];
+    for (const input of found) if (!inputs.has(input.file)) inputs.set(input.file, input);
+  }
+  if (inputs.size > 0) return [...inputs.values()];
+  return [{ file: pattern, below: basename(pattern), error: unmatched(pattern) }];
 }
 
 /** The sources, with what standard input says in the place of `-`: a path a line, or one picture. */
@@ -85,6 +92,25 @@ async function* standardInput(options: InputOptions): AsyncGenerator<Input> {
 }
 
 async function folderInputs(folder: string, options: InputOptions): Promise<Input[]> {
+  const { inputs, skipped } = await searchFolder(folder, options);
+  if (inputs.length > 0) return [...inputs];
+  const error = new ImageError({
+    operation: 'detect',
+    expected: `pictures (${[...PICTURES].join(', ')}) in ${folder}`,
+    got:
+      skipped.length > 0 ? `a folder without any, but with ${skipped.slice(0, 3).join(', ')}` : 'a folder without any',
+    remedy: options.recursive
+      ? 'Name a folder that holds pictures.'
+      : 'Name a folder that holds pictures; --recursive searches folders inside it, too.',
+  });
+  return [{ file: folder, below: basename(folder), error }];
+}
+
+/** The pictures of a folder, and those of kinds that are not read. */
+async function searchFolder(
+  folder: string,
+  options: InputOptions,
+): Promise<{ readonly inputs: readonly Input[]; readonly skipped: readonly string[] }> {
   const inputs: Input[] = [];
   const skipped: string[] = [];
   // A link may lead back to where it stands.
@@ -117,17 +143,7 @@ async function folderInputs(folder: string, options: InputOptions): Promise<Inpu
   };
   await visit('');
   if (skipped.length > 0) options.onSkipped(folder, skipped);
-  if (inputs.length > 0) return inputs;
-  const error = new ImageError({
-    operation: 'detect',
-    expected: `pictures (${[...PICTURES].join(', ')}) in ${folder}`,
-    got:
-      skipped.length > 0 ? `a folder without any, but with ${skipped.slice(0, 3).join(', ')}` : 'a folder without any',
-    remedy: options.recursive
-      ? 'Name a folder that holds pictures.'
-      : 'Name a folder that holds pictures; --recursive searches folders inside it, too.',
-  });
-  return [{ file: folder, below: basename(folder), error }];
+  return { inputs, skipped };
 }
 
 function leadsToFolder(path: string): Promise<boolean> {
@@ -161,20 +177,25 @@ function unmatched(pattern: string): FileError {
   });
 }
 
-/** Files and folders that a pattern stands for, by name. */
-async function glob(pattern: string): Promise<string[]> {
+/**
+ * What a pattern stands for, by name: pictures, as `**` at its end does at any depth. Folders are searched only where it ends
+ * with a plain name or a slash, so that none is entered twice.
+ */
+async function glob(pattern: string): Promise<{ readonly path: string; readonly isFolder: boolean }[]> {
   const parts = pattern.split(sep === '\\' ? /[\\/]/ : '/');
+  if (parts.at(-1) === '**') parts.push('*');
+  const folders = !matcher(parts.at(-1)!);
   let found = [pattern.startsWith('/') ? '/' : ''];
   for (const [i, part] of parts.entries()) {
     if (part === '') continue;
     const last = i === parts.length - 1;
+    const matches = matcher(part);
     const next: string[] = [];
     for (const folder of found) {
       if (part === '**') next.push(...(await foldersBelow(folder)));
-      else if (!isPattern(part)) next.push(folder === '' ? part : join(folder, part));
+      else if (!matches) next.push(folder === '' ? part : join(folder, part));
       else {
         const entries = await readdir(folder === '' ? '.' : folder, { withFileTypes: true }).catch(() => []);
-        const matches = matcher(part);
         for (const entry of entries) {
           if (!matches.test(entry.name) || (entry.name.startsWith('.') && !part.startsWith('.'))) continue;
           if (last || entry.isDirectory() || entry.isSymbolicLink()) next.push(join(folder, entry.name));
@@ -183,13 +204,16 @@ async function glob(pattern: string): Promise<string[]> {
     }
     found = next;
   }
-  const present: string[] = [];
-  for (const path of found) {
+  const present: { readonly path: string; readonly isFolder: boolean }[] = [];
+  for (const name of new Set(found)) {
+    const path = name === '' ? '.' : name;
     const info = await stat(path).catch(() => undefined);
-    // Of all that a pattern happens to stand for, pictures are meant.
-    if (info?.isDirectory() || (info && PICTURES.has(extname(path).toLowerCase()))) present.push(path);
+    if (!info) continue;
+    const isFolder = info.isDirectory();
+    // Of all the files that a pattern happens to stand for, pictures are meant.
+    if (isFolder ? folders : PICTURES.has(extname(path).toLowerCase())) present.push({ path, isFolder });
   }
-  return [...new Set(present)].sort();
+  return present.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
 async function foldersBelow(folder: string): Promise<string[]> {
@@ -203,7 +227,9 @@ async function foldersBelow(folder: string): Promise<string[]> {
   return below;
 }
 
-function matcher(part: string): RegExp {
+/** What a part of a pattern matches; undefined where it is a plain name, or brackets of no meaning, as in `[2024-05-01]`. */
+function matcher(part: string): RegExp | undefined {
+  if (!isPattern(part)) return undefined;
   const source = part.replace(/\[[^\]]*\]|[*?]|[^*?[]|\[/g, (piece) => {
     if (piece === '*') return '.*';
     if (piece === '?') return '.';
@@ -214,5 +240,9 @@ function matcher(part: string): RegExp {
         .replace(/[\\\]]/g, '\\$&')}]`;
     return piece.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&');
   });
-  return new RegExp(`^${source}$`, 's');
+  try {
+    return new RegExp(`^${source}$`, 's');
+  } catch {
+    return undefined;
+  }
 }

@@ -66,6 +66,48 @@ test('patterns that a shell left alone stand for what they match; names with suc
   assert.deepEqual((await listed(['g/absent.jpg'])).names, ['g/absent.jpg']);
 });
 
+test('a path with brackets that are no pattern is one failure, and a folder of such a name is itself', async () => {
+  await files('odd [2024-05-01]/a1.jpg', 'odd [2024-05-01]/b1.jpg', 'twice/odd [2024-05-01]/c1.jpg');
+  const { names, errors } = await listed(['IMG [2024-05-01].jpg', 'odd [2024-05-01]/a*.jpg', 'tw*/odd [2024-05-01]']);
+  assert.deepEqual(names, ['odd [2024-05-01]/a1.jpg', 'twice/odd [2024-05-01]/c1.jpg']);
+  assert.equal(errors.length, 1);
+  assert.match(errors[0]!, /IMG \[2024-05-01\]\.jpg.*files that this pattern stands for, got none/);
+});
+
+test('each picture is taken once: a pattern stands for pictures, for folders where it ends with a name or a slash', async () => {
+  await files('h/x.jpg', 'h/in/y.png', 'h/in/in/z.jpg', 'h/words/notes.txt', 'h/folder.jpg/notes.txt');
+  const all = ['h/in/in/z.jpg', 'h/in/y.png', 'h/x.jpg'];
+  for (const recursive of [false, true]) {
+    const taken = async (pattern: string): Promise<string[]> => {
+      const { names, errors } = await listed([pattern], recursive);
+      assert.deepEqual(errors, [], pattern);
+      return names.sort();
+    };
+    assert.deepEqual(await taken('h/**/*'), all);
+    assert.deepEqual(await taken('h/**'), all);
+    assert.deepEqual(await taken('h/*'), ['h/x.jpg']);
+    assert.deepEqual(await taken('h/**/'), all);
+    assert.deepEqual(await taken('h/**/in'), ['h/in/in/z.jpg', 'h/in/y.png']);
+    assert.deepEqual(await taken('h/*/'), recursive ? ['h/in/in/z.jpg', 'h/in/y.png'] : ['h/in/y.png']);
+  }
+  assert.match((await listed(['h/words/*'])).errors[0]!, /files that this pattern stands for, got none/);
+  assert.match((await listed(['h/wor*/'])).errors[0]!, /files that this pattern stands for, got none/);
+});
+
+test('a pattern that begins with ** searches the folder that the command runs in, too', async () => {
+  await files('here/x.jpg', 'here/in/y.jpg');
+  const before = process.cwd();
+  process.chdir(at('here'));
+  try {
+    for (const pattern of ['**', '**/', '**/*.jpg']) {
+      const inputs = await listInputs([pattern], { recursive: false, onSkipped: () => undefined });
+      assert.deepEqual(inputs.map(({ file }) => file).sort(), ['in/y.jpg', 'x.jpg'], pattern);
+    }
+  } finally {
+    process.chdir(before);
+  }
+});
+
 async function drawnOf(sources: readonly string[], folder: string, recursive = false, streaming = false) {
   const { inputs } = await listed(sources, recursive);
   const names = await DrawnNames.of(at(folder), inputs, streaming);
