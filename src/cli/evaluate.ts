@@ -12,6 +12,7 @@ import { ArgumentError, FileError } from '../gpu/errors.js';
 import { figures, writeReport, writeText } from '../node/evaluate_report.js';
 import { makeFolder, readBytes } from '../node/files.js';
 import { pictureFolder, PredictionFolder, readGroundTruth, readPredictions } from '../node/wider_files.js';
+import { MAX_SIDE } from '../retinaface/detect_options.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { type Command, defineCommand, EXIT } from './command.js';
@@ -230,7 +231,7 @@ function sizeOption(given: string, command: string, name: string): SearchSize {
   if (given === 'original') return given;
   const sides = given
     .split(':')
-    .map((side) => readNumber(command, name, side, { min: 16, max: 65_536, integer: true }));
+    .map((side) => readNumber(command, name, side, { min: 16, max: MAX_SIDE, integer: true }));
   const [first, second] = sides;
   if (sides.length === 1) return first!;
   if (sides.length === 2 && second! >= first!) return { shortSide: first!, longSide: second! };

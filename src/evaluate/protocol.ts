@@ -1,5 +1,5 @@
 import type { Size } from '../image/letterbox.js';
-import type { DetectOptions } from '../retinaface/detect_options.js';
+import { type DetectOptions, MAX_SIDE } from '../retinaface/detect_options.js';
 import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 
@@ -92,9 +92,10 @@ export function protocolOf(name: ProtocolName = 'published', changes: Partial<Pr
   const validSize =
     size === 'original' ||
     (typeof size === 'number'
-      ? Number.isInteger(size) && size >= 16
-      : size.shortSide >= 16 && size.longSide >= size.shortSide);
-  check(validSize, 'size', "'original', a whole number of at least 16, or a short and a long side", size);
+      ? Number.isInteger(size) && size >= 16 && size <= MAX_SIDE
+      : size.shortSide >= 16 && size.longSide >= size.shortSide && size.longSide <= MAX_SIDE);
+  const sides = `'original', a whole number of 16 to ${MAX_SIDE}, or a short and a long side of as many`;
+  check(validSize, 'size', sides, size);
   const validScales = scales.length > 0 && scales.every((scale) => scale > 0 && scale <= 16);
   check(validScales, 'scales', 'one or more factors above 0 and at most 16', scales);
   return protocol;

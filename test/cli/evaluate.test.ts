@@ -190,6 +190,8 @@ test('wrong usage exits with 2 and says what is wrong', async () => {
     [[...searched, '--shard', '1/2'], /--out/],
     [[...searched, '--out', 'c', '--shard', '3/2'], /--shard I\/N/],
     [[...searched, '--size', '1600:20'], /--size/],
+    [[...searched, '--size', '32768'], /--size .*32,?767/],
+    [[...searched, '--size', '1600:40000'], /--size .*32,?767/],
     [[...searched, '--scales', '1,x'], /--scales/],
     [[...searched, '--protocol', 'mine'], /published, report/],
     [[...given, '--predictions', 'a', 'stray'], /stray/],

@@ -16,7 +16,7 @@ import { protocolOf, searchSize } from '../../src/evaluate/protocol.js';
 import { ArgumentError } from '../../src/gpu/errors.js';
 import type { Picture } from '../../src/image/picture.js';
 import type { Face } from '../../src/image/face.js';
-import type { DetectOptions } from '../../src/retinaface/detect_options.js';
+import { type DetectOptions, MAX_SIDE } from '../../src/retinaface/detect_options.js';
 
 const face = (x1: number, y1: number, x2: number, y2: number, score: number): Face => ({
   score,
@@ -224,7 +224,9 @@ test('a protocol out of range is refused', () => {
     { topK: 0 },
     { maxFaces: 40_000 },
     { size: 8 },
+    { size: MAX_SIDE + 1 },
     { size: { shortSide: 100, longSide: 50 } },
+    { size: { shortSide: 100, longSide: MAX_SIDE + 1 } },
     { scales: [] },
     { scales: [0] },
   ]) {
