@@ -74,4 +74,18 @@ test('every test file runs what it registers, and all of it', () => {
   }
 });
 
+test('every script of tests sets up what it runs on', () => {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const { scripts } = JSON.parse(manifest) as { readonly scripts: Readonly<Record<string, string>> };
+  for (const [name, command] of Object.entries(scripts)) {
+    if (!/^test(:|$)/.test(name)) continue;
+    const before = (scripts[`pre${name}`] ?? '').replace(
+      /^npm run -s (\S+)$/,
+      (_, other: string) => scripts[other] ?? '',
+    );
+    assert.match(before, /^bash setup\.sh/, `npm run ${name} builds kernels and finds a driver`);
+    if (command.includes('test/runtimes')) assert.match(before, /npm ci --prefix test\/runtimes/, `npm run ${name}`);
+  }
+});
+
 test.run();
