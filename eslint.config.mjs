@@ -11,8 +11,6 @@ export default tseslint.config(
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
       // A typed array's element is checked by its bounds, not by the type: `!` on an index inside a loop is the honest form.
       '@typescript-eslint/no-non-null-assertion': 'off',
-        },
-      ],
       '@typescript-eslint/consistent-type-imports': 'error',
       // What is indexed by name must be a type: interfaces have no implicit index signature.
       '@typescript-eslint/consistent-type-definitions': 'off',
