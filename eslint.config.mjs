@@ -1,7 +1,17 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/**', 'node_modules/**', 'bench/peers/**', 'src/gpu/kernel_table.ts', '**/*.mjs', 'out/**', '.ci/types/**'] },
+  {
+    ignores: [
+      'dist/**',
+      'node_modules/**',
+      'bench/peers/**',
+      'src/gpu/kernel_table.ts',
+      '**/*.mjs',
+      'out/**',
+      '.ci/types/**',
+    ],
+  },
   ...tseslint.configs.strictTypeChecked,
   ...tseslint.configs.stylisticTypeChecked,
   {
