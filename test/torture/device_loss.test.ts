@@ -97,19 +97,29 @@ test('work on a device that is destroyed ends with a DeviceLostError that says w
   for (let i = 0; i < LOSSES; i++) {
     const random = randomOfCase('device loss', i);
     const which = i % names.length;
-    const device = await requestDevice();
-    const gpu = Gpu.of(device);
-    const work = JOBS[names[which]!]!(device).then(
-      () => undefined,
-      (error: unknown) => error,
-    );
-    const moment = random.next() * whole[which]!;
-    const answer = await Promise.race([work, after(moment)]);
-    device.destroy();
-    const began = performance.now();
-    const error = answer === late ? await Promise.race([work, after(HANG)]) : answer;
-    slowest = Math.max(slowest, performance.now() - began);
-    const what = `case ${i}, ${names[which]!} at ${moment.toFixed(0)} ms`;
+    let gpu: Gpu;
+    let error: unknown;
+    let what: string;
+    // A job that was done before its moment is faster than was thought, on a machine with less to do: once more, by that.
+    for (let attempt = 1; ; attempt++) {
+      const device = await requestDevice();
+      gpu = Gpu.of(device);
+      const start = performance.now();
+      const work = JOBS[names[which]!]!(device).then(
+        () => undefined,
+        (reason: unknown) => reason,
+      );
+      const moment = random.next() * whole[which]!;
+      what = `case ${i}, ${names[which]!} at ${moment.toFixed(0)} ms`;
+      const answer = await Promise.race([work, after(moment)]);
+      const took = performance.now() - start;
+      device.destroy();
+      const began = performance.now();
+      error = answer === late ? await Promise.race([work, after(HANG)]) : answer;
+      slowest = Math.max(slowest, performance.now() - began);
+      if (error !== undefined || attempt === 4) break;
+      if (answer !== late) whole[which] = Math.min(whole[which]!, took);
+    }
     if (error === late) faults.push(`${what}: hangs`);
     else if (error === undefined) finished++;
     else if (error instanceof DeviceLostError && error.remedy.includes('requestDevice')) lost++;
