@@ -6,6 +6,9 @@ import { Tensor } from '../tensor/tensor.js';
 /** Bytes of a picture that are on the device at once; a larger one comes in bands, which take the same memory in turn. */
 const BAND_BYTES = 2 ** 26;
 
+/** Up to so many bytes a picture has memory of its own until it is submitted: those of a pass go in one submission. */
+const OWN_BYTES = 2 ** 24;
+
 /** Rows of an output, and where the pixels are that they are made of. */
 export interface Band {
   /** Rows `first` to `first + rows` of the output. */
@@ -59,7 +62,8 @@ export function eachBand(
         remedy: 'Ask for a larger result, or cut the picture into parts.',
       });
     }
-    using source = Tensor.empty(gpu, [count, width], { dtype: 'u32', label: 'picture' });
+    const fresh = count * width * 4 <= OWN_BYTES;
+    using source = Tensor.empty(gpu, [count, width], { dtype: 'u32', label: 'picture', fresh });
     gpu.upload(
       source.buffer,
       picture.data.subarray(from * width * 4, (from + count) * width * 4) as Uint8Array<ArrayBuffer>,

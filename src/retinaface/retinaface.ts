@@ -49,7 +49,8 @@ const PARSED = 0.5;
  * const faces = await model.detect(picture);
  * ```
  *
- * Takes any `GPUDevice` and never destroys it. One `detect` of pictures of one size is one submission and one read.
+ * Takes any `GPUDevice` and never destroys it. One `detect` of pictures of one size is one read, and one submission unless that
+ * were seconds of work for a slow GPU.
  */
 export class RetinaFace implements Disposable {
   readonly gpu: Gpu;

@@ -30,7 +30,7 @@ const TILE_SIDES = [4096, 3072, 2560, 2048, 1536, 1280] as const;
 /** Sizes that were tried are remembered up to so many. */
 const REHEARSALS = 1024;
 
-/** Searches pictures with one network: in passes that fit the device, each one submission and one read. */
+/** Searches pictures with one network: in passes that fit the device, each with one read. */
 export class Searcher implements Disposable {
   readonly #gpu: Gpu;
   readonly #network: Network;
@@ -102,7 +102,7 @@ export class Searcher implements Disposable {
     this.dispose();
   }
 
-  /** One submission, one read. */
+  /** One read; one submission unless its work is beyond the bound of one. */
   async #pass(canvas: Size, pictures: readonly PlacedPicture[], detection: Detection): Promise<Found[]> {
     const { configuration } = this.#network;
     using selected = this.#encode(canvas, pictures, detection, this.#anchors.of(canvas.width, canvas.height));

@@ -107,11 +107,14 @@ export class Tensor<D extends DType = DType> implements Disposable {
     return tensor;
   }
 
-  /** A tensor whose contents are undefined until a kernel has written all of them. */
+  /**
+   * A tensor whose contents are undefined until a kernel has written all of them. `fresh`: in memory that no command names
+   * which is still to be submitted, so that an upload into it ends no submission.
+   */
   static empty<D extends DType = 'f32'>(
     device: GPUDevice | Gpu,
     shape: Shape,
-    options: { readonly dtype?: D; readonly label?: string } = {},
+    options: { readonly dtype?: D; readonly label?: string; readonly fresh?: boolean } = {},
   ): Tensor<D> {
     return Tensor.#allocate(device, shape, options);
   }

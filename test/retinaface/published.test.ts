@@ -118,16 +118,21 @@ testUnless(noSharedData)('the zip-format checkpoint of the same network loads an
   assert.ok(faces.length >= 3);
 });
 
-testUnless(noSharedData)('one detection is one submission and one read', async () => {
-  using model = await published();
-  const picture = await readImage(sharedData('photos/no_face.jpg'));
-  await model.detect(picture);
-  const before = model.gpu.counters();
-  await model.detect(picture);
-  const after = model.gpu.counters();
-  assert.equal(after.submissions - before.submissions, 1);
-  assert.equal(after.reads - before.reads, 1);
-});
+testUnless(noSharedData)(
+  'one detection is one submission and one read, of a picture and of several of one size',
+  async () => {
+    using model = await published();
+    const picture = await readImage(sharedData('photos/no_face.jpg'));
+    for (const pictures of [[picture], [picture, picture, picture]]) {
+      await model.detect(pictures, { size: 160 });
+      const before = model.gpu.counters();
+      await model.detect(pictures, { size: 160 });
+      const after = model.gpu.counters();
+      assert.equal(after.submissions - before.submissions, 1, `${pictures.length} pictures`);
+      assert.equal(after.reads - before.reads, 1);
+    }
+  },
+);
 
 testUnless(noSharedData)('a batch of pictures of several sizes finds what each finds alone', async () => {
   using model = await published();
