@@ -34,6 +34,26 @@ test('a grid too long for one dimension folds and covers every invocation', () =
   }
 });
 
+test('kernels that a rehearsal found are compiled beforehand: their first use makes no pipeline', async () => {
+  const own = await requestDevice({ defaultLimits: true });
+  const other = Gpu.of(own);
+  const compute = (): Tensor => {
+    using x = Tensor.zeros(own, [4]);
+    return relu(x);
+  };
+  await other.prepare(
+    other.rehearse(() => {
+      compute().dispose();
+    }),
+  );
+  const { pipelines } = other.counters();
+  assert.ok(pipelines > 0);
+  using y = compute();
+  assert.deepEqual([...(await y.read())], [0, 0, 0, 0]);
+  assert.equal(other.counters().pipelines, pipelines);
+  own.destroy();
+});
+
 test('a kernel computes past 65,535 workgroups', async () => {
   const count = 65_536 * 64 * 4 + 12;
   using x = Tensor.from(device, new Float32Array(count).fill(-1).fill(5, count - 1), [count]);
