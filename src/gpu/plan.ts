@@ -34,7 +34,7 @@ export class Plan {
   readonly #params: Parameters[] = [];
   readonly #pipelines: Pipeline[] = [];
   readonly #groups: GPUBindGroup[] = [];
-  readonly #slots: { readonly params: Parameters; readonly offset: number }[] = [];
+  readonly #offsets: number[] = [];
   readonly #grids: number[] = [];
   readonly #flops: number[] = [];
   readonly #between: Between[] = [];
@@ -67,7 +67,7 @@ export class Plan {
       if (buffer) this.#name(buffer.block);
     }
     this.#pipelines.push(pipeline);
-    this.#slots.push({ params: last, offset: last.add(pipeline, params) });
+    this.#offsets.push(last.add(pipeline, params));
     this.#grids.push(...grid);
     this.#flops.push(flops);
   }
@@ -99,7 +99,7 @@ export class Plan {
     this.#list = {
       pipelines: this.#pipelines,
       groups: this.#groups,
-      offsets: Uint32Array.from(this.#slots, ({ offset }) => offset),
+      offsets: Uint32Array.from(this.#offsets),
       grids: Uint32Array.from(this.#grids),
       flops: Float64Array.from(this.#flops),
     };

@@ -9,16 +9,10 @@ export class Readback {
   readonly #device: GPUDevice;
   readonly #checks: Checks;
   readonly #kept = new Map<number, GPUBuffer[]>();
-  #bytes = 0;
 
   constructor(device: GPUDevice, checks: Checks) {
     this.#device = device;
     this.#checks = checks;
-  }
-
-  /** Bytes kept for the next reads. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   /** Reads the `bytes` that `submit` copies, padded to a multiple of 4, into the buffer that it is given. */
@@ -26,8 +20,8 @@ export class Readback {
     const size = Math.ceil(bytes / 4) * 4;
     const capacity = 2 ** Math.ceil(Math.log2(Math.max(size, 256)));
     const staging = this.#take(capacity);
-    submit(staging, size);
     try {
+      submit(staging, size);
       await this.#checks.settle(staging.mapAsync(0x01, 0, size));
     } catch (error) {
       staging.destroy();
@@ -42,12 +36,10 @@ export class Readback {
   trim(): void {
     for (const list of this.#kept.values()) for (const buffer of list) buffer.destroy();
     this.#kept.clear();
-    this.#bytes = 0;
   }
 
   #take(capacity: number): GPUBuffer {
     const kept = this.#kept.get(capacity)?.pop();
-    if (kept) this.#bytes -= capacity;
     const label = `read-back of ${capacity} bytes`;
     return kept ?? this.#device.createBuffer({ size: capacity, usage: MAP_READ, label });
   }
@@ -55,11 +47,7 @@ export class Readback {
   #keep(buffer: GPUBuffer): void {
     const list = this.#kept.get(buffer.size) ?? [];
     this.#kept.set(buffer.size, list);
-    if (list.length >= KEPT) {
-      buffer.destroy();
-      return;
-    }
-    list.push(buffer);
-    this.#bytes += buffer.size;
+    if (list.length < KEPT) list.push(buffer);
+    else buffer.destroy();
   }
 }
