@@ -38,13 +38,37 @@ export function prepareImagesBy(
   bandBytes: number | undefined,
   device: GPUDevice | Gpu,
   pictures: readonly Picture[],
-  { width, height, placements, order, mean, std }: PrepareOptions,
+  options: PrepareOptions,
 ): Tensor<'f32'> {
   const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const output = Tensor.empty(gpu, [pictures.length, options.height, options.width, 4], { label: 'network input' });
+  try {
+    prepareImagesInto(output, pictures, { ...options, bandBytes });
+  } catch (error) {
+    output.dispose();
+    throw error;
+  }
+  return output;
+}
+
+/** `prepareImages` into a tensor [n, height, width, 4] that there is already: the input of a plan. Not public. */
+export function prepareImagesInto(
+  output: Tensor,
+  pictures: readonly Picture[],
+  {
+    width,
+    height,
+    placements,
+    order,
+    mean,
+    std,
+    bandBytes,
+  }: PrepareOptions & { readonly bandBytes?: number | undefined },
+): void {
+  const { gpu } = output;
   pictures.forEach((picture, i) => {
     check(picture, placements[i], { width, height });
   });
-  const output = Tensor.empty(gpu, [pictures.length, height, width, 4], { label: 'network input' });
   pictures.forEach((picture, image) => {
     const placed = placements[image]!;
     const area = placed.scale < 0.5;
@@ -89,7 +113,6 @@ export function prepareImagesBy(
       });
     });
   });
-  return output;
 }
 
 function check(picture: Picture, placed: Placement | undefined, canvas: Size): void {

@@ -6,8 +6,8 @@ import type { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
 import type { Size } from '../image/letterbox.js';
 import type { Picture } from '../image/picture.js';
-import { prepareImages } from '../ops/prepare_images.js';
-import { scope } from '../tensor/scope.js';
+import { prepareImagesInto } from '../ops/prepare_images.js';
+import { Plans } from '../tensor/plans.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Detection } from './detect_options.js';
 import { readFaces, rowLength } from './face_rows.js';
@@ -35,6 +35,8 @@ export class Searcher implements Disposable {
   readonly #gpu: Gpu;
   readonly #network: Network;
   readonly #anchors: AnchorCache;
+  /** Passes by what they encode: their pictures' number and canvas, and the numbers of the detection. */
+  readonly #plans: Plans;
   readonly #passBytes: number;
   /** What a pass takes, by its size; why it does not fit where it does not. */
   readonly #rehearsed = new Map<string, number | LimitError>();
@@ -45,6 +47,7 @@ export class Searcher implements Disposable {
     this.#network = network;
     this.#passBytes = passBytes;
     this.#anchors = new AnchorCache(gpu, network.configuration.levels);
+    this.#plans = new Plans(gpu);
   }
 
   /**
@@ -95,6 +98,7 @@ export class Searcher implements Disposable {
   }
 
   dispose(): void {
+    this.#plans.dispose();
     this.#anchors.dispose();
   }
 
@@ -125,18 +129,25 @@ export class Searcher implements Disposable {
     anchors: Tensor,
   ): Tensor<'f32'> {
     const { plusOne, variances, input } = this.#network.configuration;
-    return scope(() => {
-      const x = prepareImages(
-        this.#gpu,
-        pictures.map(({ picture }) => picture),
-        { width, height, placements: pictures.map(({ placement }) => placement), ...input },
-      );
-      const inferred = this.#network.infer(x, anchors);
-      return selectFaces(
-        { ...inferred.outputs, anchors: inferred.anchors },
-        { scoreThreshold, nmsThreshold, topK, maxFaces: maxFaces + 1, plusOne, variances },
-      );
+    const shape = [pictures.length, height, width, 4];
+    const key = [...shape, scoreThreshold, nmsThreshold, topK, maxFaces].join(' ');
+    const { outputs } = this.#plans.run(key, {
+      inputs: [{ shape, dtype: 'f32', label: 'network input' }],
+      fill: ([x]) => {
+        const placements = pictures.map(({ placement }) => placement);
+        const images = pictures.map(({ picture }) => picture);
+        prepareImagesInto(x!, images, { width, height, placements, ...input });
+      },
+      compute: ([x]) => {
+        const inferred = this.#network.infer(x!, anchors);
+        const found = selectFaces(
+          { ...inferred.outputs, anchors: inferred.anchors },
+          { scoreThreshold, nmsThreshold, topK, maxFaces: maxFaces + 1, plusOne, variances },
+        );
+        return { outputs: [found], note: undefined };
+      },
     });
+    return outputs[0] as Tensor<'f32'>;
   }
 
   /** How many of `count` pictures of a canvas fit one pass; 0 where not even one does. */

@@ -135,6 +135,50 @@ test('many pictures are searched in passes that fit the device, in order; each a
   }
 });
 
+test('a search of a size that was searched before makes no bind group and no buffer, and finds the same, bit for bit', async () => {
+  const gpu = Gpu.of(device);
+  const search = async (options: DetectOptions = {}) => {
+    const before = gpu.counters();
+    const faces = await model.detect(scene, { size: 192, scoreThreshold: 0.1, ...options });
+    const { dispatches, bindGroups, buffers } = gpu.counters();
+    const made = { bindGroups: bindGroups - before.bindGroups, buffers: buffers - before.buffers };
+    return { faces, made, dispatches: dispatches - before.dispatches };
+  };
+  const encoded = await search();
+  const recorded = await search();
+  const replayed = await search();
+  const again = await search();
+  assert.ok(encoded.faces.length > 0);
+  for (const { faces, dispatches } of [recorded, replayed, again]) {
+    assert.deepEqual(faces, encoded.faces);
+    assert.equal(dispatches, encoded.dispatches);
+  }
+  assert.deepEqual(again.made, { bindGroups: 0, buffers: 0 });
+  // What stands in the key of a plan is not carried over; nor are pixels.
+  const fewer = await search({ scoreThreshold: encoded.faces[1]!.score });
+  assert.equal(fewer.faces.length, 1);
+  const blank = { data: new Uint8Array(scene.width * scene.height * 4), width: scene.width, height: scene.height };
+  assert.deepEqual(await model.detect(blank, { size: 192 }), []);
+  // Two searches at once share a plan, one after the other.
+  const [one, other] = await Promise.all([search(), search()]);
+  assert.deepEqual([one.faces, other.faces], [encoded.faces, encoded.faces]);
+  // Memory that went back to the device is found anew.
+  gpu.trim();
+  assert.deepEqual((await search()).faces, encoded.faces);
+});
+
+test('weights that are loaded after searches are those that search', async () => {
+  const other = new RetinaFace(device);
+  await other.load('synthetic');
+  const options = { size: 192, scoreThreshold: 0.1 };
+  const expected = await other.detect(scene, options);
+  await other.load();
+  for (let i = 0; i < 3; i++) await other.detect(scene, options);
+  await other.load('synthetic');
+  for (let i = 0; i < 3; i++) assert.deepEqual(await other.detect(scene, options), expected);
+  other.dispose();
+});
+
 test('a size that does not fit names one that does, and that one is searched', async () => {
   let remedy = '';
   await assert.rejects(model.detect(scene, { size: 8000 }), (error) => {
