@@ -1,5 +1,5 @@
 // Runs test files, each in a process of its own, and counts. `npm test -- NAME…` picks files whose path holds a name.
-// Those in slow/, browser/ and torture/ run only where a name says so: `npm run test:slow`, `npm run test:torture` …
+// Those in slow/, browser/, torture/ and scale/ run only where a name says so: `npm run test:slow`, `npm run test:scale` …
 // A file that runs no test fails the run. The last line is `N passed, N failed`, with `, N skipped` where some were.
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -7,14 +7,14 @@ import { runFile, TESTS, wordsOf } from './test_file.js';
 
 const MINUTE = 60_000;
 const wanted = process.argv.slice(2);
-const slow = wanted.some((name) => /^(slow|torture)/.test(name));
+const slow = wanted.some((name) => /^(slow|torture|scale)/.test(name));
 const files = readdirSync(TESTS, { recursive: true, withFileTypes: true })
   .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
   .map((entry) => join(entry.parentPath, entry.name))
   .filter((file) => {
     const path = relative(TESTS, file);
     return wanted.length === 0
-      ? !/^(slow|browser|torture)[/\\]/.test(path)
+      ? !/^(slow|browser|torture|scale)[/\\]/.test(path)
       : wanted.some((name) => path.includes(name));
   })
   .sort();

@@ -19,9 +19,10 @@ const FLOORS: readonly (readonly string[])[] = [
   ['index.ts'],
   ['surface.ts'],
   ['node', 'browser'],
+  ['scale'],
   ['cli'],
 ];
-const NODE_FOLDERS = ['node', 'cli'];
+const NODE_FOLDERS = ['node', 'scale', 'cli'];
 const NODE_PACKAGES = ['webgpu', 'pngjs', 'jpeg-js', '@cwasm/jpeg-turbo'];
 
 const files = readdirSync(src, { recursive: true, withFileTypes: true })
@@ -59,6 +60,30 @@ test('nothing outside src/node and src/cli needs Node', () => {
     for (const name of importsOf(file)) {
       const node = name.startsWith('node:') || NODE_PACKAGES.some((known) => name === known);
       assert.ok(!node, `${relative(src, file)} imports ${name}`);
+    }
+  }
+});
+
+test('what is optional is only loaded when it is asked for, and only by src/scale', () => {
+  const manifest = readFileSync(new URL('../package.json', import.meta.url), 'utf8');
+  const { dependencies, peerDependencies, peerDependenciesMeta } = JSON.parse(manifest) as {
+    readonly dependencies: Readonly<Record<string, string>>;
+    readonly peerDependencies: Readonly<Record<string, string>>;
+    readonly peerDependenciesMeta: Readonly<Record<string, { readonly optional?: boolean }>>;
+  };
+  const optional = Object.keys(peerDependencies);
+  for (const name of optional) {
+    assert.equal(peerDependenciesMeta[name]?.optional, true, `${name} is optional`);
+    assert.ok(!(name in dependencies), `${name} is no dependency`);
+  }
+  for (const file of files) {
+    const text = readFileSync(file, 'utf8');
+    for (const [whole, name = ''] of text.matchAll(/^(?:import|export|\} from)[^'"]*?from '([^']+)'/gm)) {
+      if (!optional.some((known) => name === known || name.startsWith(`${known}/`))) continue;
+      assert.match(whole, /^(import|export) type /, `${relative(src, file)} loads ${name} before anyone asks for it`);
+    }
+    for (const [, name = ''] of text.matchAll(/\bimport\('([^'.][^']*)'\)/g)) {
+      if (optional.includes(name)) assert.equal(roomOf(file), 'scale', `${relative(src, file)} loads ${name}`);
     }
   }
 });

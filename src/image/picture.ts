@@ -15,14 +15,13 @@ export const MAX_PIXELS = 2 ** 28;
  * Throws an ImageError for sizes that no picture has, or that would not fit in memory; to be called before pixels are
  * decoded, because a header of a few bytes can claim anything.
  */
-export function checkSize(operation: string, width: number, height: number): void {
+export function checkSize(operation: string, width: number, height: number, maxPixels = MAX_PIXELS): void {
   const whole = Number.isInteger(width) && Number.isInteger(height) && width > 0 && height > 0;
-  if (whole && width * height <= MAX_PIXELS) return;
+  const most = Math.min(maxPixels, MAX_PIXELS);
+  if (whole && width * height <= most) return;
   throw new ImageError({
     operation,
-    expected: whole
-      ? `at most ${MAX_PIXELS.toLocaleString('en')} pixels`
-      : 'a width and a height of at least one pixel',
+    expected: whole ? `at most ${most.toLocaleString('en')} pixels` : 'a width and a height of at least one pixel',
     got: `${describe(width)}×${describe(height)}`,
     remedy: whole
       ? 'Scale the picture down, or cut it into parts.'

@@ -39,15 +39,22 @@ const DAMAGED = 'The file is damaged or was cut short: fetch it again.';
 
 /**
  * Decodes a PNG (all bit depths, palette, grey, interlaced) or JPEG (baseline, progressive, grey, CMYK), upright after
- * its EXIF orientation. Transparent PNGs keep their alpha, which detection ignores. `source` is what errors call it.
+ * its EXIF orientation. Transparent PNGs keep their alpha, which detection ignores. `source` is what errors call it;
+ * `maxPixels` bounds what is decoded, below the bound of any picture (2²⁸).
  * @throws ImageError for anything else, before decoding when the header claims more pixels than can be held.
  */
-export function decodeImage(bytes: Uint8Array, source: string): Picture {
+export function decodeImage(
+  bytes: Uint8Array,
+  source: string,
+  { maxPixels }: { readonly maxPixels?: number | undefined } = {},
+): Picture {
   const operation = `read ${source}`;
   const start = String.fromCharCode(...bytes.subarray(0, 64));
   if (start.startsWith('\x89PNG\r\n\x1a\n'))
-    return applyOrientation(decodePng(bytes, operation), orientationOfPng(bytes));
-  if (start.startsWith('\xff\xd8\xff')) return applyOrientation(decodeJpeg(bytes, operation), orientationOfJpeg(bytes));
+    return applyOrientation(decodePng(bytes, operation, maxPixels), orientationOfPng(bytes));
+  if (start.startsWith('\xff\xd8\xff')) {
+    return applyOrientation(decodeJpeg(bytes, operation, maxPixels), orientationOfJpeg(bytes));
+  }
   const [, got, remedy] = OTHERS.find(([pattern]) => pattern.test(start)) ?? [
     undefined,
     'another kind of file',
@@ -81,10 +88,10 @@ export function encodeJpeg(picture: Picture, quality = 92): Uint8Array {
   return jpeg.encode({ data: Buffer.from(data), width, height }, quality).data;
 }
 
-function decodePng(bytes: Uint8Array, operation: string): Picture {
+function decodePng(bytes: Uint8Array, operation: string, maxPixels?: number): Picture {
   if (bytes.length < 33) throw damaged(operation, `${bytes.length} bytes, too few for a PNG`);
   const view = new DataView(bytes.buffer, bytes.byteOffset);
-  checkSize(operation, view.getUint32(16), view.getUint32(20));
+  checkSize(operation, view.getUint32(16), view.getUint32(20), maxPixels);
   const end = checkPngData(bytes, operation);
   try {
     const { data, width, height } = PNG.sync.read(Buffer.from(bytes.subarray(0, end)));
@@ -138,9 +145,9 @@ function pngDataLength(view: DataView): number {
 /**
  * libjpeg-turbo decodes as OpenCV and Pillow do, to the bit; it has no conversion from four inks, which jpeg-js has.
  */
-function decodeJpeg(bytes: Uint8Array, operation: string): Picture {
+function decodeJpeg(bytes: Uint8Array, operation: string, maxPixels?: number): Picture {
   const { width, height, components } = jpegHeader(bytes, operation);
-  checkSize(operation, width, height);
+  checkSize(operation, width, height, maxPixels);
   // A block of 8×8 pixels takes at least one bit: a forged size is refused before its pixels are allocated, which the
   // heap of the decoder's WebAssembly module would never give back.
   if (width * height > bytes.length * 8 * 64) {
