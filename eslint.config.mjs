@@ -4,7 +4,6 @@ export default tseslint.config(
   {
     ignores: [
       'dist/**',
-      '.cache/**',
       'node_modules/**',
       'bench/peers/**',
       'src/gpu/kernel_table.ts',

@@ -260,13 +260,13 @@ export class Gpu {
   }
 
   /** Encodes one dispatch. It is submitted with those around it: at the next read or `flush()`, or when they are many. */
-  run<N extends KernelName>(name: N, dispatch: Dispatch<N>): void {
+  run<N extends KernelName>(name: N, dispatch: Dispatch<NoInfer<N>>): void {
     this.#checks.assertAlive();
     const { grid, params, conditions = {}, constants = {} } = dispatch;
     checkGrid(name, grid, this.limits.maxComputeWorkgroupsPerDimension);
     if (grid.includes(0)) return;
     const bound = dispatch.buffers as Bound;
-    const variant = { name, conditions, constants, bound };
+    const variant = { name, conditions, constants };
     if (this.#rehearsal) {
       this.#rehearsal.variants.push(variant);
       return;

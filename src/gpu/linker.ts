@@ -1,44 +1,21 @@
-import { composeResolvers, createConstantsResolver, linkRegistry, RecordResolver, type SrcMap } from 'wesl/core';
 import { KernelError } from './errors.js';
-import { kernels, sources } from './kernel_table.js';
-
-type KernelTable = typeof kernels;
+import { type KernelEntry, kernels, type Kernels } from './kernel_table.js';
 
 /** The name of a kernel: its file's, without the ending. */
-export type KernelName = keyof KernelTable;
-
-/** What a kernel takes, read off its file by the build step. */
-export type Kernel<N extends KernelName = KernelName> = KernelTable[N];
-
-type BindingsOf<N extends KernelName> = Kernel<N>['bindings'];
-type OptionalBinding<N extends KernelName> = {
-  [B in keyof BindingsOf<N>]: BindingsOf<N>[B] extends { optional: true } ? B : never;
-}[keyof BindingsOf<N>];
+export type KernelName = keyof Kernels;
 
 /** One value for every field of the kernel's `Params`. */
-export type KernelParams<N extends KernelName> = { readonly [P in keyof Kernel<N>['params']]: number };
+export type KernelParams<N extends KernelName> = Readonly<Record<Kernels[N]['params'], number>>;
 
 /** One buffer for every binding; those behind an `@if` may be left out. */
-export type KernelBuffers<N extends KernelName, B> = Readonly<
-  Record<Exclude<keyof BindingsOf<N>, OptionalBinding<N>>, B>
-> &
-  Readonly<Partial<Record<OptionalBinding<N>, B>>>;
+export type KernelBuffers<N extends KernelName, B> = Readonly<Record<Kernels[N]['bindings'], B>> &
+  Readonly<Partial<Record<Kernels[N]['optional'], B>>>;
 
 /** The `@if` conditions of a kernel that are on. */
-export type KernelConditions<N extends KernelName> = Readonly<
-  Partial<Record<Kernel<N>['conditions'][number], boolean>>
->;
+export type KernelConditions<N extends KernelName> = Readonly<Partial<Record<Kernels[N]['conditions'], boolean>>>;
 
-/** Values for the constants that a kernel imports (`constants::…`) or declares (`override`). */
-export type KernelConstants<N extends KernelName> = {
-  readonly [
-    C in keyof Kernel<N>['constants'] as Kernel<N>['constants'][C] extends 'override-default' ? never : C
-  ]: number;
-} & {
-  readonly [
-    C in keyof Kernel<N>['constants'] as Kernel<N>['constants'][C] extends 'override-default' ? C : never
-  ]?: number;
-};
+/** Values for the constants that a kernel imports (`constants::…`). */
+export type KernelConstants<N extends KernelName> = Readonly<Record<Kernels[N]['constants'], number>>;
 
 /** A kernel linked to plain WGSL, with the map back to its own files. */
 export interface LinkedKernel {
@@ -47,40 +24,44 @@ export interface LinkedKernel {
   locate(offset: number): string;
 }
 
-const files = new RecordResolver(sources, { packageName: 'package', keepComments: false });
+/** Ones in the bits of every variant. */
+const ALL = -1;
 
 /**
- * Links one kernel with the functions it imports, for one choice of conditions and constants.
- * @throws KernelError when an import is missing or the text is no WGSL, with the kernel's own file and line.
+ * Puts a kernel together with the functions that it imports, for one choice of conditions and constants.
+ * @throws KernelError where a constant of it is missing.
  */
 export function linkKernel(
   name: KernelName,
-  conditions: Readonly<Record<string, boolean>>,
+  conditions: Readonly<Record<string, boolean | undefined>>,
   constants: Readonly<Record<string, number>>,
 ): LinkedKernel {
-  const { file } = kernels[name];
-  let linked: SrcMap;
-  try {
-    linked = linkRegistry({
-      resolver: composeResolvers(files, createConstantsResolver({ ...constants })),
-      rootModuleName: file.replace(/^kernels\//, './'),
-      conditions: { ...conditions },
-    });
-  } catch (cause) {
+  const kernel: KernelEntry = kernels[name];
+  const missing = kernel.constants.filter((constant) => constants[constant] === undefined);
+  if (missing.length > 0) {
     throw new KernelError({
       operation: `link ${name}`,
-      expected: 'a kernel that links',
-      got: `${file}: ${cause instanceof Error ? cause.message : String(cause)}`,
-      remedy: 'Mend the kernel at that line; `npm run kernels` reads it anew.',
-      cause,
+      expected: `values for ${kernel.constants.join(', ')}`,
+      got: `none for ${missing.join(', ')}`,
+      remedy: 'Pass one for each constant that the kernel imports.',
     });
   }
+  const variant = kernel.conditions.reduce((bits, condition, i) => bits | (Number(conditions[condition] ?? 0) << i), 0);
+  const parts = kernel.parts.filter(([, , variants = ALL]) => (variants >>> variant) & 1);
+  // Behind the rest, where they move nothing: `enable` comes first, and no other order matters.
+  const values = kernel.constants.map((constant) => `const ${constant}=${constants[constant]!};`);
   return {
-    code: linked.dest.text,
+    code: [...parts.map(([text]) => text), ...values].join('\n'),
     locate(offset) {
-      const { src, position } = linked.destToSrc(offset);
-      const path = src.path?.replace(/^\.\//, 'kernels/').replace(/\.wesl$/, '.wgsl') ?? file;
-      return `${path}:${src.text.slice(0, position).split('\n').length}`;
+      let start = 0;
+      for (const [text, line, , file] of parts) {
+        if (offset <= start + text.length) {
+          const breaks = text.slice(0, offset - start).split('\n').length - 1;
+          return `${file === undefined ? kernel.file : `kernels/${file}`}:${line + breaks}`;
+        }
+        start += text.length + 1;
+      }
+      return kernel.file;
     },
   };
 }

@@ -2,7 +2,7 @@ import type { DeviceBuffer } from './buffers.js';
 import type { Checks } from './checks.js';
 import { ArgumentError, KernelError } from './errors.js';
 import { kernels } from './kernel_table.js';
-import { type Kernel, type KernelName, linkKernel, type LinkedKernel } from './linker.js';
+import { type KernelName, linkKernel, type LinkedKernel } from './linker.js';
 
 /** Buffers by the names of a kernel's bindings. */
 export type Bound = Readonly<Record<string, DeviceBuffer | undefined>>;
@@ -24,12 +24,11 @@ export interface Pipeline {
   readonly bindings: readonly { readonly name: string; readonly binding: number; readonly writes: boolean }[];
 }
 
-/** Which variant of a kernel is wanted: its conditions, its constants, and which of its bindings are there. */
+/** Which variant of a kernel is wanted: its conditions and its constants. */
 export interface Variant {
   readonly name: KernelName;
   readonly conditions: Readonly<Record<string, boolean | undefined>>;
   readonly constants: Readonly<Record<string, number>>;
-  readonly bound: Bound;
 }
 
 const MAX_BIND_GROUPS = 8192;
@@ -160,22 +159,18 @@ export class Pipelines {
 
   #describe(
     key: string,
-    { name, conditions, constants, bound }: Variant,
+    { name, conditions, constants }: Variant,
   ): {
     readonly parts: Omit<Pipeline, 'pipeline'>;
     readonly descriptor: GPUComputePipelineDescriptor;
     readonly linked: LinkedKernel;
   } {
-    const kernel: Kernel = kernels[name];
-    const kinds: Readonly<Record<string, string | undefined>> = kernel.constants;
-    const split = (link: boolean): Record<string, number> =>
-      Object.fromEntries(Object.entries(constants).filter(([constant]) => (kinds[constant] === 'link') === link));
-    const on = Object.fromEntries(kernel.conditions.map((condition) => [condition, conditions[condition] === true]));
-    const linked = linkKernel(name, on, split(true));
-    const bindings = Object.entries<{ readonly binding: number; readonly access: string }>(kernel.bindings)
-      .filter(([binding]) => bound[binding] !== undefined)
-      .map(([binding, { binding: number, access }]) => ({ name: binding, binding: number, writes: access !== 'read' }))
+    const linked = linkKernel(name, conditions, constants);
+    // A binding that the variant has not is not in its text.
+    const bindings = [...linked.code.matchAll(/@binding\((\d+)\)var<storage,(\w+)>(\w+)/g)]
+      .map(([, number, access, binding]) => ({ name: binding!, binding: Number(number), writes: access !== 'read' }))
       .sort((a, b) => a.binding - b.binding);
+    const [, fields = ''] = /struct Params\{([^}]*)\}/.exec(linked.code) ?? [];
     const layout = this.#device.createBindGroupLayout({
       label: key,
       entries: [
@@ -189,11 +184,17 @@ export class Pipelines {
     });
     const module = this.#device.createShaderModule({ label: key, code: linked.code });
     return {
-      parts: { name, layout, bindGroups: new Map(), bindings, fields: Object.entries<string>(kernel.params) },
+      parts: {
+        name,
+        layout,
+        bindGroups: new Map(),
+        bindings,
+        fields: [...fields.matchAll(/(\w+):(\w+)/g)].map(([, field, type]) => [field!, type!]),
+      },
       descriptor: {
         label: key,
         layout: this.#device.createPipelineLayout({ label: key, bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: 'main', constants: split(false) },
+        compute: { module, entryPoint: 'main' },
       },
       linked,
     };

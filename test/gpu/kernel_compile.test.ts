@@ -1,18 +1,13 @@
 import assert from 'node:assert/strict';
 import { create } from 'webgpu';
 import { test } from 'uvu';
-import { kernels } from '../../src/gpu/kernel_table.js';
-import {
-  type Kernel,
-  type KernelConstants,
-  type KernelName,
-  linkKernel,
-  type LinkedKernel,
-} from '../../src/gpu/linker.js';
+import { linkerOf, linkVariant, readKernels } from '../../tools/link-kernels.mjs';
+import { kernels, type Kernels } from '../../src/gpu/kernel_table.js';
+import { type KernelConstants, type KernelName, linkKernel, type LinkedKernel } from '../../src/gpu/linker.js';
 
 /** Kernels that want constants. */
 type WithConstants = {
-  [N in KernelName]: Kernel<N>['constants'] extends Record<string, never> ? never : N;
+  [N in KernelName]: [Kernels[N]['constants']] extends [never] ? never : N;
 }[KernelName];
 
 /**
@@ -84,19 +79,12 @@ function variants(conditions: readonly string[]): Record<string, boolean>[] {
 }
 
 /** What is wrong with a linked kernel, by the kernel's own file and line; empty where nothing is. */
-async function faults(name: KernelName, linked: LinkedKernel, overrides: Record<string, number>): Promise<string[]> {
-  const known: Readonly<Record<string, { readonly binding: number; readonly access: string }>> = kernels[name].bindings;
+async function faults(name: KernelName, linked: LinkedKernel): Promise<string[]> {
   const entries: GPUBindGroupLayoutEntry[] = [
     { binding: 0, visibility: 4, buffer: { type: 'uniform', hasDynamicOffset: true } },
   ];
   const found: string[] = [];
-  for (const [, binding, access, variable] of linked.code.matchAll(
-    /@binding\((\d+)\)\s*var<storage,\s*(\w+)>\s+(\w+)/g,
-  )) {
-    const declared = known[variable!];
-    if (declared?.binding !== Number(binding) || declared.access !== access) {
-      found.push(`${kernels[name].file}: the table does not know the binding \`${variable}\``);
-    }
+  for (const [, binding, access] of linked.code.matchAll(/@binding\((\d+)\)var<storage,(\w+)>/g)) {
     entries.push({
       binding: Number(binding),
       visibility: 4,
@@ -112,7 +100,7 @@ async function faults(name: KernelName, linked: LinkedKernel, overrides: Record<
   device.createComputePipeline({
     label: name,
     layout: device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-    compute: { module, entryPoint: 'main', constants: overrides },
+    compute: { module, entryPoint: 'main' },
   });
   const error = await device.popErrorScope();
   if (error && found.length === 0) found.push(`${kernels[name].file}: ${error.message}`);
@@ -127,27 +115,53 @@ const described = (values: Readonly<Record<string, boolean | number>>): string =
 
 for (const name of Object.keys(kernels) as KernelName[]) {
   test(`${name} compiles in every variant`, async () => {
-    const kernel: Kernel = kernels[name];
-    const kinds: Readonly<Record<string, string | undefined>> = kernel.constants;
     const choices: readonly Readonly<Record<string, number>>[] =
       name in CONSTANTS ? CONSTANTS[name as WithConstants] : [{}];
     for (const constants of choices) {
-      for (const conditions of variants(kernel.conditions)) {
+      for (const conditions of variants(kernels[name].conditions)) {
         const variant = `${name} ${described({ ...conditions, ...constants })}`;
-        const split = (link: boolean) =>
-          Object.fromEntries(Object.entries(constants).filter(([constant]) => (kinds[constant] === 'link') === link));
-        const problems = await faults(name, linkKernel(name, conditions, split(true)), split(false));
-        assert.deepEqual(problems, [], variant);
+        assert.deepEqual(await faults(name, linkKernel(name, conditions, constants)), [], variant);
       }
     }
   });
 }
 
+test('a kernel put together is what wesl links, whose lines know their place', () => {
+  const { kernels: described, sources } = readKernels();
+  const linker = linkerOf(sources);
+  const text = (lines: readonly string[]) => lines.filter((line) => line !== '').sort();
+  for (const [name, constants] of [
+    ['conv2d_forward_tiled', { SIDE: 16, ROWS: 8, COLS: 2 }],
+    ['batch_norm_backward_input', { ROWS: 4 }],
+  ] as const) {
+    for (const conditions of variants(kernels[name].conditions)) {
+      const linked = linkKernel(name, conditions, constants);
+      const expected = linkVariant(described[name]!, conditions, constants, linker);
+      assert.deepEqual(text(linked.code.split('\n')), text(expected.map((line) => line.text)));
+      for (const { text: line, file, line: at } of expected) {
+        // A line of its own, wherever it stands again: `}` is everywhere.
+        const first = linked.code.indexOf(line);
+        if (
+          line.length > 20 &&
+          linked.code.lastIndexOf(line) === first &&
+          file !== 'constants.wgsl' &&
+          !line.startsWith('const ')
+        )
+          assert.equal(linked.locate(first), `kernels/${file}:${at}`);
+      }
+    }
+  }
+});
+
+test('a constant that is missing is named', () => {
+  assert.throws(() => linkKernel('batch_norm', {}, {}), { name: 'KernelError', got: 'none for ROWS' });
+});
+
 test('a kernel that does not compile is told by its own file and line', async () => {
   const linked = linkKernel('batch_norm_fold', {}, {});
   const broken = linked.code.replace('sqrt(', 'sqroot(');
   assert.notEqual(broken, linked.code);
-  const [problem] = await faults('batch_norm_fold', { ...linked, code: broken }, {});
+  const [problem] = await faults('batch_norm_fold', { ...linked, code: broken });
   assert.match(problem!, /^kernels\/norm\/batch_norm_fold\.wgsl:\d+: .*sqroot/);
 });
 
