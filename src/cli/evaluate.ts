@@ -11,6 +11,7 @@ import { SUBSETS } from '../evaluate/ground_truth.js';
 import { ArgumentError, FileError } from '../gpu/errors.js';
 import { figures, writeReport, writeText } from '../node/evaluate_report.js';
 import { makeFolder, readBytes } from '../node/files.js';
+import { LastingModel } from '../node/lasting.js';
 import { pictureFolder, PredictionFolder, readGroundTruth, readPredictions } from '../node/wider_files.js';
 import { MAX_SIDE } from '../retinaface/detect_options.js';
 import { toParameterNames } from '../weights/names.js';
@@ -18,7 +19,6 @@ import { readWeights } from '../weights/read.js';
 import { type Command, defineCommand, EXIT } from './command.js';
 import { CONFIGURATION_HELP, type ConfigurationOption, readConfiguration, readWeightsOption } from './model_options.js';
 import { flag, listOf, nameOf, number, oneOf, parsed, readNumber, text, texts, type Values, whole } from './options.js';
-import { LastingModel } from './lasting.js';
 import { Progress } from './progress.js';
 
 const fraction = { min: 0, max: 1 };

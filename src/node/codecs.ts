@@ -4,6 +4,7 @@ import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
 import { ArgumentError, ImageError } from '../gpu/errors.js';
 import { applyOrientation, orientationOfJpeg, orientationOfPng } from '../image/exif.js';
+import type { Size } from '../image/letterbox.js';
 import { checkPicture, checkSize, type Picture } from '../image/picture.js';
 
 const CONVERT = 'Convert it to PNG or JPEG.';
@@ -49,12 +50,37 @@ export function decodeImage(
   { maxPixels }: { readonly maxPixels?: number | undefined } = {},
 ): Picture {
   const operation = `read ${source}`;
-  const start = String.fromCharCode(...bytes.subarray(0, 64));
-  if (start.startsWith('\x89PNG\r\n\x1a\n'))
-    return applyOrientation(decodePng(bytes, operation, maxPixels), orientationOfPng(bytes));
-  if (start.startsWith('\xff\xd8\xff')) {
-    return applyOrientation(decodeJpeg(bytes, operation, maxPixels), orientationOfJpeg(bytes));
+  const { width, height } = imageSize(bytes, source);
+  checkSize(operation, width, height, maxPixels);
+  return formatOf(bytes) === 'png'
+    ? applyOrientation(decodePng(bytes, operation), orientationOfPng(bytes))
+    : applyOrientation(decodeJpeg(bytes, operation), orientationOfJpeg(bytes));
+}
+
+/** What a file is by its beginning; undefined for what `decodeImage` does not read. */
+export function formatOf(bytes: Uint8Array): 'png' | 'jpeg' | undefined {
+  const start = String.fromCharCode(...bytes.subarray(0, 8));
+  if (start.startsWith('\x89PNG\r\n\x1a\n')) return 'png';
+  return start.startsWith('\xff\xd8\xff') ? 'jpeg' : undefined;
+}
+
+/**
+ * The size that a PNG or JPEG claims in its header, before its EXIF orientation, in pixels; nothing is decoded.
+ * @throws ImageError for anything else, and where the header is damaged.
+ */
+export function imageSize(bytes: Uint8Array, source: string): Size {
+  const operation = `read ${source}`;
+  const format = formatOf(bytes);
+  if (format === 'png') {
+    if (bytes.length < 33) throw damaged(operation, `${bytes.length} bytes, too few for a PNG`);
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    return { width: view.getUint32(16), height: view.getUint32(20) };
   }
+  if (format === 'jpeg') {
+    const { width, height } = jpegHeader(bytes, operation);
+    return { width, height };
+  }
+  const start = String.fromCharCode(...bytes.subarray(0, 64));
   const [, got, remedy] = OTHERS.find(([pattern]) => pattern.test(start)) ?? [
     undefined,
     'another kind of file',
@@ -88,10 +114,7 @@ export function encodeJpeg(picture: Picture, quality = 92): Uint8Array {
   return jpeg.encode({ data: Buffer.from(data), width, height }, quality).data;
 }
 
-function decodePng(bytes: Uint8Array, operation: string, maxPixels?: number): Picture {
-  if (bytes.length < 33) throw damaged(operation, `${bytes.length} bytes, too few for a PNG`);
-  const view = new DataView(bytes.buffer, bytes.byteOffset);
-  checkSize(operation, view.getUint32(16), view.getUint32(20), maxPixels);
+function decodePng(bytes: Uint8Array, operation: string): Picture {
   const end = checkPngData(bytes, operation);
   try {
     const { data, width, height } = PNG.sync.read(Buffer.from(bytes.subarray(0, end)));
@@ -145,9 +168,8 @@ function pngDataLength(view: DataView): number {
 /**
  * libjpeg-turbo decodes as OpenCV and Pillow do, to the bit; it has no conversion from four inks, which jpeg-js has.
  */
-function decodeJpeg(bytes: Uint8Array, operation: string, maxPixels?: number): Picture {
+function decodeJpeg(bytes: Uint8Array, operation: string): Picture {
   const { width, height, components } = jpegHeader(bytes, operation);
-  checkSize(operation, width, height, maxPixels);
   // A block of 8×8 pixels takes at least one bit: a forged size is refused before its pixels are allocated, which the
   // heap of the decoder's WebAssembly module would never give back.
   if (width * height > bytes.length * 8 * 64) {

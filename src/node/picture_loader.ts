@@ -1,12 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
 import { epochDraws, type EpochDraws, mixtureLength } from '../data/mixture.js';
 import type { Face, PictureSource, Sample } from '../data/sample.js';
 import { syntheticSource, type SyntheticOptions } from '../data/synthetic.js';
-import { ArgumentError, DisposedError, ImageError } from '../gpu/errors.js';
+import { ArgumentError, ImageError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
-import { DECODE_WORKER, type DecodeJob, type DecodeResult, performJob } from './decode_worker.js';
+import { DecodePool } from './decode_pool.js';
 import { readImage } from './files.js';
 
 /** Where pictures come from: a folder with labels, or drawn scenes. */
@@ -88,107 +87,6 @@ export function openSource(description: SourceDescription): PictureSource {
   return description.kind === 'folder'
     ? folderSource(description.directory, description.samples)
     : syntheticSource(description.seed, description.count, description.options);
-}
-
-/** Worker threads with a queue before them; each does one job at a time. They keep the process alive only while they work. */
-class DecodePool {
-  readonly #size: number;
-  readonly #workers: Worker[] = [];
-  readonly #idle: Worker[] = [];
-  readonly #queue: { readonly job: DecodeJob; readonly settle: Settle }[] = [];
-  readonly #running = new Map<Worker, Settle>();
-  #closed: Error | undefined;
-
-  constructor(size: number) {
-    this.#size = size;
-  }
-
-  run(job: DecodeJob): Promise<DecodeResult> {
-    if (this.#closed) return Promise.reject(this.#closed);
-    if (this.#size === 0) return performJob(job);
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ job, settle: { resolve, reject } });
-      this.#next();
-    });
-  }
-
-  async close(): Promise<void> {
-    this.#fail(
-      new DisposedError({
-        operation: 'load pictures',
-        expected: 'a loader that is open',
-        got: 'one that was closed',
-        remedy: 'Close it after the last batch.',
-      }),
-    );
-    // An idle thread does not keep the process alive, nor does one whose last result comes just now; it must yet live to see
-    // them end.
-    const alive = setInterval(() => undefined, 1000);
-    try {
-      await Promise.all(this.#workers.map((worker) => worker.terminate()));
-    } finally {
-      clearInterval(alive);
-    }
-  }
-
-  #next(): void {
-    while (this.#queue.length > 0) {
-      const worker = this.#idle.pop() ?? (this.#workers.length < this.#size ? this.#start() : undefined);
-      if (!worker) return;
-      const { job, settle } = this.#queue.shift()!;
-      this.#running.set(worker, settle);
-      worker.ref();
-      worker.postMessage(job);
-    }
-  }
-
-  #start(): Worker {
-    const worker = startWorker();
-    this.#workers.push(worker);
-    worker.on('message', (result: DecodeResult) => {
-      const settle = this.#running.get(worker);
-      this.#running.delete(worker);
-      worker.unref();
-      this.#idle.push(worker);
-      settle?.resolve(result);
-      this.#next();
-    });
-    worker.on('error', (error) => {
-      this.#fail(error);
-    });
-    worker.on('exit', () => {
-      const place = this.#idle.indexOf(worker);
-      if (place >= 0) this.#idle.splice(place, 1);
-      this.#workers.splice(this.#workers.indexOf(worker), 1);
-      if (this.#running.has(worker)) this.#fail(new Error('a thread that decodes pictures ended while it was at work'));
-    });
-    return worker;
-  }
-
-  /** Nothing that was asked for will come. */
-  #fail(error: Error): void {
-    this.#closed ??= error;
-    for (const { settle } of this.#queue.splice(0)) settle.reject(error);
-    for (const { reject } of this.#running.values()) reject(error);
-    this.#running.clear();
-  }
-}
-
-interface Settle {
-  readonly resolve: (result: DecodeResult) => void;
-  readonly reject: (error: Error) => void;
-}
-
-function startWorker(): Worker {
-  const here = import.meta.url;
-  if (!here.endsWith('.ts')) return new Worker(new URL('./decode_worker.js', here), { workerData: DECODE_WORKER });
-  // In a checkout: Node 20 does not hand the loader of TypeScript on to threads. Its hooks for `import` would need a
-  // thread of their own in each, which may hang when that ends; those for `require` work in place.
-  const code = `const { createRequire } = require('node:module');
-    const load = createRequire(${JSON.stringify(here)});
-    load('tsx/cjs/api').register();
-    load('./decode_worker.ts');`;
-  return new Worker(code, { eval: true, workerData: DECODE_WORKER, execArgv: [] });
 }
 
 /**

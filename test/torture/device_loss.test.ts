@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
-import { LastingModel } from '../../src/cli/lasting.js';
+import { LastingModel } from '../../src/node/lasting.js';
 import { train } from '../../src/cli/train.js';
 import { faceTargets } from '../../src/data/batch.js';
 import { evaluateModel } from '../../src/evaluate/evaluate_model.js';

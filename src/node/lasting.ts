@@ -2,10 +2,11 @@ import type { Detector } from '../evaluate/evaluate_model.js';
 import { DeviceLostError } from '../gpu/errors.js';
 import type { Face } from '../image/face.js';
 import type { Picture } from '../image/picture.js';
-import { requestDevice } from '../node/device.js';
-import { RetinaFace } from '../node/retinaface.js';
-import type { ConfigurationOption } from './model_options.js';
+import type { ConfigurationName } from '../retinaface/config.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
+import type { GivenConfiguration } from '../retinaface/given_configuration.js';
+import { requestDevice } from './device.js';
+import { RetinaFace } from './retinaface.js';
 
 /** Devices that may be lost one after the other with nothing done in between, before a job gives up. */
 export const MAX_LOSSES = 3;
@@ -79,7 +80,7 @@ export class Lasting<T extends Disposable> implements Disposable {
 /** A model with weights that lasts. */
 export class LastingModel extends Lasting<RetinaFace> implements Detector {
   constructor(
-    configuration: ConfigurationOption | undefined,
+    configuration: ConfigurationName | GivenConfiguration | undefined,
     load: (model: RetinaFace) => Promise<void>,
     say: (words: string) => void,
   ) {

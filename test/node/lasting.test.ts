@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
-import { Lasting, MAX_LOSSES } from '../../src/cli/lasting.js';
+import { Lasting, MAX_LOSSES } from '../../src/node/lasting.js';
 import { interruptible } from '../../src/cli/train/interruptible.js';
 import { DeviceLostError } from '../../src/gpu/errors.js';
 
