@@ -14,13 +14,13 @@ import { test } from 'uvu';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { drawnPicture } from '../helpers/drawn_picture.js';
 import { decodeImage, encodePng } from '../../src/node/codecs.js';
-import type { Face } from '../../src/image/face.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { writeSafetensors } from '../../src/weights/safetensors.js';
 import { testDevice as device } from '../helpers/device.js';
 import { formulaState } from '../helpers/formula_state.js';
 import { haveSharedData, sharedData } from '../helpers/shared_data.js';
 import type { Findings, Job } from './page.js';
+import { assertSameFaces } from './same_faces.js';
 import { testUnless } from '../helpers/unless.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -110,25 +110,6 @@ async function browse<T>(address: string, work: Promise<T>): Promise<T> {
     child.kill();
     await closed;
     rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
-  }
-}
-
-/** Asserts that both lists hold the same faces: within a pixel, and 1e-3 of score, in any order. */
-function assertSameFaces(actual: readonly Face[], expected: readonly Face[]): void {
-  const numbers = ({ box, landmarks }: Face): readonly number[] => [
-    ...Object.values<number>({ ...box }),
-    ...Object.values<{ readonly x: number; readonly y: number }>({ ...landmarks }).flatMap(({ x, y }) => [x, y]),
-  ];
-  assert.equal(actual.length, expected.length, 'number of faces');
-  const left = new Set(actual);
-  for (const face of expected) {
-    const same = [...left].find(
-      (other) =>
-        Math.abs(other.score - face.score) < 1e-3 &&
-        numbers(face).every((value, i) => Math.abs(value - numbers(other)[i]!) < 1),
-    );
-    assert.ok(same, `the page has no face ${JSON.stringify(face)}`);
-    left.delete(same);
   }
 }
 
