@@ -208,8 +208,8 @@ export class LearnRoom {
 
   #describe(): void {
     byId('learn-about', HTMLElement).textContent =
-      `A RetinaFace on a ResNet-50 with an eighth of its channels: ${this.#parameters.toLocaleString('en')} numbers, drawn at ` +
-      `random. Scenes of ${SIZE} × ${SIZE} pixels, ${BATCH} a step, with one or two faces each; stochastic gradient descent with ` +
+      `A RetinaFace on a ResNet-50 with a sixteenth of its channels: ${this.#parameters.toLocaleString('en')} numbers, drawn at ` +
+      `random. Scenes of ${SIZE} × ${SIZE} pixels, ${BATCH} a step, with a face on each; stochastic gradient descent with ` +
       `momentum. Trainer, loss and kernels are those that train the large networks from the command line. It computes on: ` +
       `${this.#adapter}.`;
   }
