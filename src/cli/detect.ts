@@ -1,20 +1,20 @@
 import { dirname } from 'node:path';
-import { RetinaFaceError } from '../gpu/errors.js';
 import { drawFaces } from '../image/draw.js';
 import type { Picture } from '../image/picture.js';
 import { decodeImage } from '../node/codecs.js';
 import { makeFolder, readImage, writeImage } from '../node/files.js';
 import { LastingModel } from '../node/lasting.js';
-import type { Face } from '../image/face.js';
-import { type DetectOptions, MAX_SIDE } from '../retinaface/detect_options.js';
+import type { DetectOptions } from '../retinaface/detect_options.js';
+import { attempt, type Found as FoundIn, lineOf, readAll, searchAll } from '../scale/find.js';
+import { readShard, WHOLE } from '../scale/shard.js';
 import { type Command, defineCommand, EXIT } from './command.js';
+import { detectBatch, PART } from './detect_batch.js';
+import { DETECTION_OPTIONS, detectionOf } from './detection_options.js';
 import { DrawnNames } from './drawn_names.js';
 import { type Input, type InputOptions, listInputs, streamInputs } from './inputs.js';
 import { CONFIGURATION_HELP, loadWeights, readConfiguration } from './model_options.js';
-import { flag, number, parsed, readNumber, text, whole, wrong } from './options.js';
+import { flag, text, whole, wrong } from './options.js';
 import { Progress } from './progress.js';
-
-const fraction = { min: 0, max: 1 };
 
 /** `retinaface detect`. */
 export const detect: Command = defineCommand({
@@ -39,22 +39,23 @@ export const detect: Command = defineCommand({
         'meet. Pictures that are searched are never written over',
     }),
     recursive: flag({ help: 'folders inside folders, too' }),
-    scoreThreshold: number({ flag: 'score', value: 'S', ...fraction, fallback: 0.5, help: 'least score, 0 to 1' }),
-    nmsThreshold: number({
-      flag: 'nms',
-      value: 'T',
-      ...fraction,
-      fallback: 0.4,
-      help: 'largest overlap of two faces, 0 to 1',
-    }),
-    maxFaces: whole({ value: 'N', min: 1, fallback: 750, help: 'at most so many faces a picture' }),
-    size: parsed(sizeOption, {
-      value: 'original|N',
-      help: 'pixel for pixel (in tiles where the device needs them), or fitted to N×N',
-      shownDefault: 'own size, long side at most 2150',
-    }),
+    ...DETECTION_OPTIONS,
     batch: whole({ value: 'N', min: 1, fallback: 1, help: 'pictures of one size in one pass' }),
     quiet: flag({ help: 'no words on stderr but errors' }),
+    out: text({
+      heading: 'Many pictures, by any scheduler (docs/guide/batch.md):',
+      value: 'DIR',
+      help:
+        'write JSON lines there in parts, each whole or not at all, and go on where an earlier run of the same command ' +
+        'stopped; the pictures may be a list, a path a line, in a file or for `-`. Done is 0, bad pictures or not',
+    }),
+    shard: text({
+      value: 'I/N|auto',
+      help:
+        'with --out: part I of N of the list, I from 0; auto: as a Kubernetes indexed job (with JOB_COMPLETIONS), a Slurm ' +
+        'array or AWS Batch says, auto/N the index alone; `retinaface merge DIR` joins them',
+    }),
+    part: whole({ value: 'N', min: 1, fallback: PART, help: 'with --out: pictures a part' }),
   },
   notes: `A JSON line: {"file","width","height","faces":[{"score","box":{"x1","y1","x2","y2"},"landmarks":{"leftEye":{"x","y"},
 "rightEye","nose","leftMouth","rightMouth"}}]}, in pixels of the upright picture; left is the picture's left.
@@ -62,22 +63,31 @@ export const detect: Command = defineCommand({
 A picture that fails gives {"file","error":{"name","message"}}, one that cannot be drawn its faces as well; the next goes
 on, and the exit code is then 1.`,
   words: true,
-  run({ scoreThreshold, nmsThreshold, maxFaces, size, ...values }, sources) {
+  run({ out, shard, part, ...values }, sources) {
     if (sources.length === 0) {
       const remedy = 'Name pictures or folders, or `-` to read paths from standard input.';
       throw wrong('detect', 'pictures', 'none', remedy);
     }
-    return detectPictures(sources, {
+    const run = {
       ...values,
       weights: values.weights ?? process.env['RETINAFACE_WEIGHTS'],
-      detection: { scoreThreshold, nmsThreshold, maxFaces, ...(size === undefined ? {} : { size }) },
+      detection: detectionOf(values),
+    };
+    if (out === undefined) {
+      if (shard === undefined) return detectPictures(sources, run);
+      throw wrong('detect', '--out beside --shard', 'none', 'Name a folder for the results: --out DIR.');
+    }
+    if (values.draw !== undefined) {
+      throw wrong('detect', '--out without --draw', 'both', 'Draw the pictures that are wanted in a run of their own.');
+    }
+    return detectBatch(sources, {
+      ...run,
+      out,
+      shard: shard === undefined ? WHOLE : readShard(shard, process.env),
+      part,
     });
   },
 });
-
-function sizeOption(given: string, command: string, name: string): 'original' | number {
-  return given === 'original' ? given : readNumber(command, name, given, { min: 16, max: MAX_SIDE, integer: true });
-}
 
 /** What `detect` and the demo ask for. */
 export interface DetectRun {
@@ -92,17 +102,7 @@ export interface DetectRun {
   readonly detection: DetectOptions;
 }
 
-/** What became of a picture: its faces, or why there are none, or both where it could not be drawn. */
-interface Found {
-  readonly input: Input;
-  readonly picture?: Picture;
-  readonly faces?: readonly Face[];
-  /** There were more faces than were wanted. */
-  readonly cut?: boolean;
-  /** The file that it was drawn into. */
-  readonly drawn?: string;
-  readonly error?: RetinaFaceError;
-}
+type Found = FoundIn<Input>;
 
 /** Finds, prints and draws; answers the exit code. */
 export async function detectPictures(sources: readonly string[], run: DetectRun): Promise<number> {
@@ -134,9 +134,9 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
     // Standard input is answered as it comes: waiting for a full batch could wait for ever.
     const inputs = streaming ? streamInputs(sources, reading) : listed;
     for await (const batch of batches(inputs, streaming ? 1 : run.batch)) {
-      for (const found of await findAll(model, batch, run.detection)) {
+      for (const found of await searchAll(model, await readAll(batch, readInput), run.detection)) {
         const result = await drawn(found, names);
-        const { file } = result.input;
+        const { file } = result.source;
         done++;
         if (result.error) {
           failed++;
@@ -148,7 +148,7 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
             `${file}: more faces than the best ${result.faces?.length ?? 0} that are given; --max-faces N gives more\n`,
           );
         }
-        process.stdout.write(run.json ? `${JSON.stringify(toJson(result))}\n` : toText(result));
+        process.stdout.write(run.json ? `${JSON.stringify(lineOf(file, result))}\n` : toText(result));
       }
       progress.advance(batch.length);
     }
@@ -164,71 +164,24 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
   return failed > 0 ? EXIT.failed : EXIT.done;
 }
 
-/** Faces of some pictures, in order; what one of them does wrong harms no other. */
-async function findAll(model: LastingModel, inputs: readonly Input[], options: DetectOptions): Promise<Found[]> {
-  const read = await Promise.all(inputs.map((input) => attempt({ input }, () => readInput(input))));
-  const good = read.filter(({ picture }) => picture !== undefined);
-  const search = async (some: readonly Found[]): Promise<Found[]> => {
-    const cut = new Set<number>();
-    const faces = await model.detect(
-      some.map(({ picture }) => picture!),
-      { ...options, onCut: (index) => cut.add(index) },
-    );
-    return some.map((found, i) => ({ ...found, faces: faces[i]!, ...(cut.has(i) ? { cut: true } : {}) }));
-  };
-  let searched: readonly Found[] = [];
-  try {
-    searched = await search(good);
-  } catch (error) {
-    if (!(error instanceof RetinaFaceError) || error.name === 'DeviceLostError') throw error;
-    // One of the batch did not fit: each on its own tells which.
-    const each: Found[] = [];
-    for (const { input, ...found } of good) {
-      each.push(await attempt({ input }, async () => (await search([{ input, ...found }]))[0]!));
-    }
-    searched = each;
-  }
-  return read.map((found) => searched.find(({ input }) => input === found.input) ?? found);
-}
-
-async function readInput(input: Input): Promise<Found> {
-  if (input.error) throw input.error;
-  const picture = input.bytes ? decodeImage(input.bytes, 'standard input') : await readImage(input.file);
-  return { input, picture };
-}
-
-/** What the work answers, or what is known without it and the error. */
-async function attempt(known: Found, work: () => Promise<Found>): Promise<Found> {
-  try {
-    return await work();
-  } catch (error) {
-    if (!(error instanceof RetinaFaceError) || error.name === 'DeviceLostError') throw error;
-    return { ...known, error };
-  }
+/** The picture of an input. @throws what was wrong with it already; FileError, ImageError. */
+function readInput({ file, bytes, error }: Input): Promise<Picture> {
+  if (error) return Promise.reject(error);
+  return bytes ? Promise.resolve(decodeImage(bytes, 'standard input')) : readImage(file);
 }
 
 async function drawn(found: Found, names: DrawnNames | undefined): Promise<Found> {
-  const { picture, faces, input } = found;
+  const { picture, faces, source } = found;
   if (!names || !picture || !faces) return found;
   return attempt(found, async () => {
-    const path = await names.next(input);
+    const path = await names.next(source);
     await makeFolder(dirname(path));
     await writeImage(path, drawFaces(picture, faces));
     return { ...found, drawn: path };
   });
 }
 
-function toJson({ input: { file }, picture, faces, cut, drawn: path, error }: Found): object {
-  return {
-    file,
-    ...(picture && faces ? { width: picture.width, height: picture.height, faces } : {}),
-    ...(cut ? { cut } : {}),
-    ...(path === undefined ? {} : { drawn: path }),
-    ...(error ? { error: { name: error.name, message: error.message } } : {}),
-  };
-}
-
-function toText({ input: { file }, faces, drawn: path }: Found): string {
+function toText({ source: { file }, faces, drawn: path }: Found): string {
   if (!faces) return '';
   const rows = faces.map(({ score, box }) => {
     const { x1, y1, x2, y2 } = box;

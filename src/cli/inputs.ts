@@ -1,9 +1,10 @@
-import { readdir, realpath, stat } from 'node:fs/promises';
+import { open, readdir, realpath, stat } from 'node:fs/promises';
 import { basename, extname, join, sep } from 'node:path';
 import { createInterface } from 'node:readline';
 import { Readable } from 'node:stream';
 import type { RetinaFaceError } from '../gpu/errors.js';
 import { FileError, ImageError } from '../gpu/errors.js';
+import { fileError } from '../node/files.js';
 
 /** Endings of pictures that are read. */
 export const PICTURES = new Set(['.jpg', '.jpeg', '.jpe', '.jfif', '.png']);
@@ -63,14 +64,58 @@ export async function* streamInputs(sources: readonly string[], options: InputOp
   }
 }
 
+/**
+ * The sources of a job, each picture once: what `listInputs` finds, and for `-`, or a file that is text, the pictures that it
+ * lists, one a line. Those are taken as they stand, so that a list of a million costs no look at the disk.
+ */
+export async function listBatch(sources: readonly string[], options: InputOptions): Promise<Input[]> {
+  const inputs = new Map<string, Input>();
+  const add = (input: Input): void => {
+    if (!inputs.has(input.file)) inputs.set(input.file, input);
+  };
+  for (const source of sources) {
+    const list = source === '-' ? process.stdin : await openList(source);
+    if (!list) for (const input of await listInputs([source], options)) add(input);
+    else {
+      try {
+        for await (const line of createInterface({ input: list, crlfDelay: Infinity })) {
+          if (line.trim() !== '') add({ file: line, below: basename(line) });
+        }
+      } catch (cause) {
+        throw fileError(`read the list ${source}`, 'a file that can be read', cause);
+      }
+    }
+  }
+  return [...inputs.values()];
+}
+
+/** Reads a list; undefined for what is no file of text. */
+async function openList(path: string): Promise<Readable | undefined> {
+  const ending = extname(path).toLowerCase();
+  if (PICTURES.has(ending) || OTHER_PICTURES.has(ending)) return undefined;
+  const file = await open(path).catch(() => undefined);
+  if (!file) return undefined;
+  const start = Buffer.alloc(512);
+  const read = (await file.stat()).isFile() ? (await file.read(start, 0, start.length, 0)).bytesRead : 0;
+  if (read === 0 || isPicture(start.subarray(0, read))) {
+    await file.close();
+    return undefined;
+  }
+  return file.createReadStream({ start: 0 });
+}
+
+/** Paths have no zero bytes; files of pictures begin with one, or with one that no text begins with. */
+function isPicture(start: Buffer): boolean {
+  return start[0] === 0xff || start[0] === 0x89 || start.includes(0);
+}
+
 async function* standardInput(options: InputOptions): AsyncGenerator<Input> {
   const chunks = process.stdin[Symbol.asyncIterator]() as AsyncIterator<Buffer>;
   const first = await chunks.next();
   if (first.done === true) return;
   const rest = { [Symbol.asyncIterator]: () => chunks };
-  // Paths have no zero bytes; files of pictures begin with one, or with one that no text begins with.
   const start = first.value;
-  if (start[0] === 0xff || start[0] === 0x89 || start.includes(0)) {
+  if (isPicture(start)) {
     const parts = [start];
     for await (const part of rest) parts.push(part);
     yield { file: '-', below: 'stdin', bytes: Buffer.concat(parts) };

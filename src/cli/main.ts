@@ -1,19 +1,21 @@
 #!/usr/bin/env node
-import { readFile } from 'node:fs/promises';
 import { ArgumentError, RetinaFaceError } from '../gpu/errors.js';
 import { convert } from './convert.js';
 import { detect } from './detect.js';
 import { doctor } from './doctor.js';
 import { evaluate } from './evaluate.js';
 import { EXIT, type Command } from './command.js';
+import { merge } from './merge.js';
 import { finish, guardOutput } from './output.js';
 import { reproduce } from './reproduce.js';
 import { table } from './table.js';
 import { train } from './train.js';
+import { version } from './version.js';
 import { weights } from './weights.js';
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   detect,
+  merge,
   evaluate,
   train,
   table,
@@ -26,6 +28,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
 const HELP = `retinaface: face detection with landmarks, on WebGPU
 
   retinaface detect PICTURE…   find faces
+  retinaface merge DIR…        join what shards of a large job found
   retinaface evaluate …        measure average precision as WIDER FACE does
   retinaface train …           train a network
   retinaface table RUN…        trainings as rows of the report's Table 2
@@ -68,12 +71,6 @@ async function main(args: readonly string[]): Promise<number> {
     if (error instanceof ArgumentError) return EXIT.usage;
     return error.name === 'AdapterError' || error.name === 'DeviceLostError' ? EXIT.device : EXIT.failed;
   }
-}
-
-/** That of the package that this file is part of. */
-async function version(): Promise<string> {
-  const file = new URL(import.meta.resolve('retinaface-webgpu/package.json'));
-  return (JSON.parse(await readFile(file, 'utf8')) as { readonly version: string }).version;
 }
 
 guardOutput();

@@ -47,8 +47,8 @@ export function wholeConfiguration(given: ConfigurationOption, command: string):
   return completeConfiguration(given, configurationNamed(given.name, command), `${command} --config`);
 }
 
-/** The weights file of a path, an address or a name, which may be fetched meanwhile; that is told on stderr. */
-export async function readWeightsOption(given: string, quiet: boolean): Promise<WeightsFile> {
+/** The weights file of a path, an address or a name, or the one in the box; it may be fetched, which is told on stderr. */
+export async function readWeightsOption(given: string | undefined, quiet: boolean): Promise<WeightsFile> {
   const told = fetchProgress(given, quiet);
   try {
     return await readSource(given, nodeHost(), { onProgress: told.advance });

@@ -3,7 +3,7 @@ import { lstat, mkdir, open, readdir, readFile, realpath, rename, rm, stat, writ
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { threadId } from 'node:worker_threads';
 import { describe, isPromise } from '../gpu/arguments.js';
-import { ArgumentError, FileError } from '../gpu/errors.js';
+import { ArgumentError, FileError, RetinaFaceError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
 import { decodeImage, encodeJpeg, encodePng } from './codecs.js';
 
@@ -83,35 +83,43 @@ const writing = new Map<string, Promise<void>>();
 /**
  * Writes a file whole or not at all: under another name first, then renamed. A link keeps pointing to its file; a device
  * or pipe, which cannot be replaced, is written into. Writes of one file wait for each other. `durable`: also where power
- * fails, at the cost of waiting for the disk.
- * @throws FileError, leaving nothing behind; what a process that is killed meanwhile leaves, the next one removes.
+ * fails, at the cost of waiting for the disk. `shared`: processes of other machines may write the same file at the same time;
+ * what they leave half-written is theirs.
+ * @throws FileError, or what `bytes` throws, leaving nothing behind; what a process that is killed meanwhile leaves, the next
+ * one removes.
  */
 export async function writeFileAtomic(
   path: string,
-  bytes: Uint8Array,
-  options: { readonly durable?: boolean } = {},
+  bytes: Uint8Array | AsyncIterable<Uint8Array>,
+  options: { readonly durable?: boolean; readonly shared?: boolean } = {},
 ): Promise<void> {
   const target = await realpath(path).catch(() => path);
-  const write = (writing.get(target) ?? Promise.resolve()).then(() => replace(target, bytes, options.durable === true));
+  const write = (writing.get(target) ?? Promise.resolve()).then(() => replace(target, bytes, options));
   const ended = write.catch(() => undefined);
   writing.set(target, ended);
   try {
     await write;
   } catch (cause) {
+    if (cause instanceof RetinaFaceError) throw cause;
     throw fileError(`write ${path}`, 'a file that can be written', cause);
   } finally {
     if (writing.get(target) === ended) writing.delete(target);
   }
 }
 
-async function replace(target: string, bytes: Uint8Array, durable: boolean): Promise<void> {
+async function replace(
+  target: string,
+  bytes: Uint8Array | AsyncIterable<Uint8Array>,
+  { durable = false, shared = false }: { readonly durable?: boolean; readonly shared?: boolean },
+): Promise<void> {
   const existing = await stat(target).catch(() => undefined);
   if (existing && !existing.isFile() && !existing.isDirectory()) {
     await writeFile(target, bytes);
     return;
   }
-  await removeLeftovers(target);
-  const temporary = temporaryOf(target);
+  // A process id says nothing to another machine.
+  if (!shared) await removeLeftovers(target);
+  const temporary = shared ? join(dirname(target), `.${randomUUID()}.tmp`) : temporaryOf(target);
   try {
     if (durable) await writeToDisk(temporary, bytes);
     else await writeFile(temporary, bytes);
@@ -123,10 +131,10 @@ async function replace(target: string, bytes: Uint8Array, durable: boolean): Pro
 }
 
 /** Writes a file and waits until the disk has it. */
-async function writeToDisk(path: string, bytes: Uint8Array): Promise<void> {
+async function writeToDisk(path: string, bytes: Uint8Array | AsyncIterable<Uint8Array>): Promise<void> {
   const file = await open(path, 'w');
   try {
-    await file.writeFile(bytes);
+    await writeFile(file, bytes);
     await file.sync();
   } finally {
     await file.close();
