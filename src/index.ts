@@ -21,6 +21,7 @@ export { nms } from './detect/nms.js';
 export { topK } from './detect/top_k.js';
 export * from './evaluate/index.js';
 export type { MemoryReport } from './gpu/buffers.js';
+export type { Choices } from './gpu/choices.js';
 export type { DeviceOptions } from './gpu/device.js';
 export * from './gpu/errors.js';
 export { Gpu, type Counters } from './gpu/gpu.js';
@@ -53,6 +54,7 @@ export { encodeCheckpoint, type Position, restoreCheckpoint } from './train/chec
 export { parseSchedule, type Schedule } from './train/schedule.js';
 export { Sgd, type SgdOptions, type SgdParameter } from './train/sgd.js';
 export { type Losses, Trainer, type TrainerOptions, type TrainingBatch } from './train/trainer.js';
+export { tune, type TunedComputation, type TuneOptions, type Tuning } from './tune/tune.js';
 export type { NamedWeights } from './weights/catalogue.js';
 export { readWeights } from './weights/read.js';
 export { readSafetensors, writeSafetensors } from './weights/safetensors.js';

@@ -2,7 +2,9 @@
 // What Node adds (files to write, codecs) is in `retinaface-webgpu/node`.
 /// <reference types="@webgpu/types" preserve="true" />
 /// <reference lib="esnext.disposable" preserve="true" />
+import type { Choices } from './gpu/choices.js';
 import type { DeviceOptions } from './gpu/device.js';
+import type { Gpu } from './gpu/gpu.js';
 import type { Picture } from './image/picture.js';
 
 export * from './index.js';
@@ -15,3 +17,9 @@ export declare function requestDevice(options?: DeviceOptions): Promise<GPUDevic
  * @throws FileError or ImageError when it cannot be read or decoded.
  */
 export declare function readImage(source: string | URL | Blob | Uint8Array<ArrayBuffer>): Promise<Picture>;
+
+/** Keeps what `tune` found for this adapter, driver and version of the kernels: each later model uses it. @throws FileError. */
+export declare function keepTuning(device: GPUDevice | Gpu, choices: Choices): Promise<void>;
+
+/** The choices that are kept for a device's adapter; none where there are none that hold. */
+export declare function keptTuning(device: GPUDevice | Gpu): { readonly choices: Choices };

@@ -15,7 +15,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['nn', 'detect', 'weights'],
   ['retinaface'],
   ['data'],
-  ['train', 'evaluate'],
+  ['train', 'evaluate', 'tune'],
   ['index.ts'],
   ['surface.ts'],
   ['node', 'browser'],

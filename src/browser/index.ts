@@ -5,6 +5,7 @@ import type { Picture } from '../image/picture.js';
 
 export * from '../index.js';
 export { RetinaFace } from './retinaface.js';
+export { keepTuning, keptTuning } from './tuning.js';
 
 /**
  * Opens a WebGPU device of this browser.

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { RetinaFaceError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import { ownGpu, requestDevice } from '../node/device.js';
+import { keptTuning, tuningFile } from '../node/tuning.js';
 import { relu } from '../ops/relu.js';
 import { Tensor } from '../tensor/tensor.js';
 import { type Command, defineCommand, EXIT } from './command.js';
@@ -51,7 +52,16 @@ export async function diagnosis(): Promise<string> {
     ['subgroup size', String(gpu.subgroupSize ?? 'not fixed')],
     ['largest tensor', megabytes(gpu.largestTensor)],
     ['kernels run', works],
+    ['tuning', tuningWords(gpu)],
   ];
   device.destroy();
   return rows.map(([name, value]) => `${name.padEnd(15)}${value}\n`).join('');
+}
+
+/** Which ways are in force. */
+function tuningWords(gpu: Gpu): string {
+  const { choices, because } = keptTuning(gpu);
+  if (because !== undefined) return `the rules; what is kept in ${tuningFile(gpu)} is not used: ${because}`;
+  if (choices.size === 0) return 'the rules; `retinaface tune` measures whether other ways are faster';
+  return `${choices.size} computations by ways that were measured: ${tuningFile(gpu)}`;
 }

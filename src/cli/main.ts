@@ -10,6 +10,7 @@ import { finish, guardOutput } from './output.js';
 import { reproduce } from './reproduce.js';
 import { table } from './table.js';
 import { train } from './train.js';
+import { tune } from './tune.js';
 import { version } from './version.js';
 import { weights } from './weights.js';
 
@@ -22,6 +23,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   reproduce,
   convert,
   weights,
+  tune,
   doctor,
 };
 
@@ -35,6 +37,7 @@ const HELP = `retinaface: face detection with landmarks, on WebGPU
   retinaface reproduce …       ablate small networks in minutes each
   retinaface convert IN OUT    turn PyTorch weights into safetensors
   retinaface weights           list the weights that have a name, fetch public ones
+  retinaface tune              measure which kernels are fastest here, and keep that
   retinaface doctor            say what this machine has, and what it lacks
 
 \`retinaface COMMAND --help\` says more, \`retinaface --version\` which it is. Data goes to stdout, words to stderr.

@@ -1,5 +1,6 @@
 import { type AcquireOptions, BufferPool, type DeviceBuffer, largestTensor, type MemoryReport } from './buffers.js';
 import { Checks } from './checks.js';
+import type { Choice, Choices } from './choices.js';
 import { Commands } from './commands.js';
 import { checkDevice, computesOnCpu } from './device.js';
 import type { DeviceLostError } from './errors.js';
@@ -44,6 +45,8 @@ export interface Rehearsal {
   readonly largestBytes: number;
   /** The kernels that would run, for `gpu.prepare`. */
   readonly variants: readonly Variant[];
+  /** The computations that have several ways, by their names: what `tune` measures. */
+  readonly choices: ReadonlyMap<string, Choice>;
 }
 
 /** Memory kept for reuse goes back to the device after so many milliseconds without a submission. */
@@ -69,13 +72,16 @@ export class Gpu {
   readonly lost: Promise<DeviceLostError>;
   /** Milliseconds without a submission after which memory kept for reuse goes back to the device. */
   idleAfter = IDLE;
+  /** Ways that were measured to be fastest on this device, in place of the rules; none unless `tune` found them. */
+  choices: Choices = new Map();
 
   readonly #checks: Checks;
   readonly #pipelines: Pipelines;
   readonly #commands: Commands;
   readonly #pool: BufferPool;
   readonly #readback: Readback;
-  #rehearsal: { readonly pool: BufferPool; readonly variants: Variant[] } | undefined;
+  #rehearsal:
+    { readonly pool: BufferPool; readonly variants: Variant[]; readonly choices: Map<string, Choice> } | undefined;
   #recording: Plan | undefined;
   #reads = 0;
   #lastUse = 0;
@@ -174,14 +180,27 @@ export class Gpu {
     const outer = this.#rehearsal;
     const variants: Variant[] = [];
     const pool = new BufferPool({ limit: this.largestTensor });
-    this.#rehearsal = { pool, variants };
+    const choices = new Map<string, Choice>();
+    this.#rehearsal = { pool, variants, choices };
     try {
       compute();
     } finally {
       this.#rehearsal = outer;
     }
     const { peakBytes, peakDeviceBytes } = pool.memory();
-    return { peakBytes, deviceBytes: peakDeviceBytes, largestBytes: pool.largestBytes, variants };
+    return { peakBytes, deviceBytes: peakDeviceBytes, largestBytes: pool.largestBytes, variants, choices };
+  }
+
+  /** Whether `choose` can answer anything, or is wanted to know: else a computation need not be named. */
+  get choosing(): boolean {
+    return this.choices.size > 0 || this.#rehearsal !== undefined;
+  }
+
+  /** The way that was chosen for a computation, or undefined for the rule. */
+  choose(choice: Choice): string | undefined {
+    const known = this.#rehearsal?.choices;
+    if (known && !known.has(choice.key)) known.set(choice.key, choice);
+    return this.choices.get(choice.key);
   }
 
   /** True where what is called now only counts, or is part of a plan: no plan can be made or used inside. */

@@ -6,3 +6,4 @@ export { encodeJpeg, encodePng, decodeImage } from './codecs.js';
 export { type NodeDeviceOptions, requestDevice } from './device.js';
 export { readImage, writeImage } from './files.js';
 export { RetinaFace } from './retinaface.js';
+export { forgetTuning, keepTuning, keptTuning, tuningFile } from './tuning.js';

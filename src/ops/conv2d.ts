@@ -4,7 +4,8 @@ import { ArgumentError, DeviceMismatchError, ShapeError } from '../gpu/errors.js
 import { formatShape, sameShape, type Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
 import { columnSums, epilogueGradient, inputGradient, weightGradient } from './conv/backward.js';
-import { runForward, type Skeleton } from './conv/forward.js';
+import type { Way } from './conv/choice.js';
+import { runForward } from './conv/forward.js';
 import { convGeometry, type ConvGeometry, type WindowOptions } from './conv/geometry.js';
 import { multiply } from './multiply.js';
 import { checkSlope } from './relu.js';
@@ -52,7 +53,7 @@ interface ConvState {
   readonly geometry: ConvGeometry;
   readonly slope: number | undefined;
   readonly into: Tensor | undefined;
-  readonly skeleton: Skeleton | undefined;
+  readonly skeleton: Way | undefined;
   readonly values: Tensor | undefined;
 }
 
@@ -83,7 +84,7 @@ const convolve = defineOp<ConvInputs, ConvState>({
 
 /** Σ gradient·conv over the pixels; the convolution is computed again, because only frozen batch norms are folded. */
 function scaleGradient(
-  skeleton: Skeleton | undefined,
+  skeleton: Way | undefined,
   geometry: ConvGeometry,
   inputs: { readonly x: Tensor; readonly weight: Tensor },
   gradient: Tensor,
@@ -113,7 +114,7 @@ export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): 
  * public.
  */
 export function conv2dWith(
-  skeleton: Skeleton | undefined,
+  skeleton: Way | undefined,
   x: Tensor,
   weight: Tensor,
   options: Conv2dOptions = {},

@@ -1,6 +1,7 @@
 import { AnchorCache } from '../detect/anchor_cache.js';
 import { anchorCount } from '../detect/anchors.js';
 import { selectFaces } from '../detect/select.js';
+import type { Choices } from '../gpu/choices.js';
 import { LimitError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
@@ -40,6 +41,7 @@ export class Searcher implements Disposable {
   readonly #passBytes: number;
   /** What a pass takes, by its size; why it does not fit where it does not. */
   readonly #rehearsed = new Map<string, number | LimitError>();
+  #choices: Choices;
 
   /** `passBytes`: tensors of a pass over several pictures, or over a tile, take no more, whatever the device allows. */
   constructor(gpu: Gpu, network: Network, passBytes = PASS_BYTES) {
@@ -48,6 +50,7 @@ export class Searcher implements Disposable {
     this.#passBytes = passBytes;
     this.#anchors = new AnchorCache(gpu, network.configuration.levels);
     this.#plans = new Plans(gpu);
+    this.#choices = gpu.choices;
   }
 
   /**
@@ -163,6 +166,9 @@ export class Searcher implements Disposable {
   /** Bytes of tensors that a pass takes; the LimitError that it would end in where it does not fit. */
   #bytesOf({ width, height }: Size, count: number, detection: Detection): number | LimitError {
     const key = `${count}×${width}×${height} ${detection.topK} ${detection.maxFaces}`;
+    // Other ways take other memory.
+    if (this.#choices !== this.#gpu.choices) this.#rehearsed.clear();
+    this.#choices = this.#gpu.choices;
     const known = this.#rehearsed.get(key);
     if (known !== undefined) return known;
     const picture = { data: new Uint8Array(4), width: 1, height: 1 };

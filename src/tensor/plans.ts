@@ -1,4 +1,5 @@
 import type { DeviceBuffer } from '../gpu/buffers.js';
+import type { Choices } from '../gpu/choices.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Plan } from '../gpu/plan.js';
 import { keep, scope } from './scope.js';
@@ -53,15 +54,20 @@ export class Plans<R = undefined> implements Disposable {
   /** The latest used last. */
   readonly #kept = new Map<string, Kept<R>>();
   readonly #seen = new Set<string>();
+  /** The ways by which kept plans compute. */
+  #choices: Choices;
 
   /** `most`: plans kept at a time. */
   constructor(gpu: Gpu, most = 8) {
     this.#gpu = gpu;
     this.#most = most;
+    this.#choices = gpu.choices;
   }
 
   /** Runs a computation. The same `key` must always stand for the same commands. */
   run(key: string, planned: Planned<R>): PlanResult<R> {
+    if (this.#choices !== this.#gpu.choices) this.clear();
+    this.#choices = this.#gpu.choices;
     if (this.#gpu.busy || !this.#seen.has(key)) {
       const result = this.direct(planned);
       if (!this.#gpu.busy) this.#remember(key);

@@ -1,3 +1,4 @@
+import type { Choices } from '../gpu/choices.js';
 import { WeightsError } from '../gpu/errors.js';
 import { readNetworkState, writeNetworkState } from '../retinaface/network_state.js';
 import { readSafetensors, writeSafetensors } from '../weights/safetensors.js';
@@ -22,6 +23,8 @@ export interface Position {
 }
 
 const KEY = 'retinaface.training';
+/** The ways of `gpu.choices`: others round sums in another order. */
+const CHOICES = 'retinaface.choices';
 const CONFIGURATION = 'configuration';
 const WIDTH = 'width';
 
@@ -34,7 +37,13 @@ export async function encodeCheckpoint(trainer: Trainer, position: Position): Pr
   const tensors = new Map<string, StateTensor>(parameters);
   for (const [name, tensor] of momentum) tensors.set(OPTIMISER_PREFIX + name, tensor);
   const { name, width } = trainer.network.configuration;
-  return writeSafetensors(tensors, { [KEY]: JSON.stringify(position), [CONFIGURATION]: name, [WIDTH]: String(width) });
+  const { choices } = trainer.network.parameters.gpu;
+  return writeSafetensors(tensors, {
+    [KEY]: JSON.stringify(position),
+    [CONFIGURATION]: name,
+    [WIDTH]: String(width),
+    ...(choices.size > 0 && { [CHOICES]: JSON.stringify([...choices]) }),
+  });
 }
 
 /** Whose checkpoint a file is, and where the run stood. */
@@ -89,13 +98,39 @@ function isPosition(value: unknown): value is Position {
   );
 }
 
+/** Whether a text lists ways by the names of computations. */
+function isChoices(value: unknown): value is [string, string][] {
+  const isPair = (pair: unknown): boolean =>
+    Array.isArray(pair) && pair.length === 2 && pair.every((part) => typeof part === 'string');
+  return Array.isArray(value) && value.every(isPair);
+}
+
+/** The ways by which a run computes: those that it began with, or the rules. */
+function readChoices(text: string | undefined): Choices {
+  if (text === undefined) return new Map();
+  try {
+    const value: unknown = JSON.parse(text);
+    if (isChoices(value)) return new Map(value);
+  } catch {
+    // Said below.
+  }
+  throw new WeightsError({
+    operation: 'read the training',
+    expected: `${CHOICES} to list ways of computations`,
+    got: `'${text.slice(0, 60)}'`,
+    remedy: 'The file was changed: take another checkpoint of that run.',
+  });
+}
+
 /**
- * Puts a checkpoint back into a trainer of the same configuration; answers where the run stood.
+ * Puts a checkpoint back into a trainer of the same configuration; answers where the run stood. The device computes by the ways
+ * that the run began with from then on.
  * @throws WeightsError for a file that is damaged, of another network or no checkpoint; nothing has changed then.
  */
 export function restoreCheckpoint(trainer: Trainer, bytes: Uint8Array, source: string): Position {
   const { tensors, metadata } = readSafetensors(bytes, source);
   const { position } = readPosition(metadata, source);
+  const choices = readChoices(metadata[CHOICES]);
   const parameters: StateDict = new Map([...tensors].filter(([name]) => !name.startsWith(OPTIMISER_PREFIX)));
   const momentum: StateDict = new Map(
     [...tensors]
@@ -105,5 +140,6 @@ export function restoreCheckpoint(trainer: Trainer, bytes: Uint8Array, source: s
   writeNetworkState(trainer.network, parameters, source);
   trainer.optimiser.load(momentum);
   trainer.resume();
+  trainer.network.parameters.gpu.choices = choices;
   return position;
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { Tape } from '../../src/autograd/tape.js';
 import { Gpu } from '../../src/gpu/gpu.js';
-import type { Skeleton } from '../../src/ops/conv/forward.js';
+import type { Skeleton } from '../../src/ops/conv/choice.js';
 import { conv2d, conv2dWith, type Conv2dOptions } from '../../src/ops/conv2d.js';
 import { multiply } from '../../src/ops/multiply.js';
 import { sum } from '../../src/ops/sum.js';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { Tape } from '../../src/autograd/tape.js';
-import type { Skeleton } from '../../src/ops/conv/forward.js';
+import type { Skeleton } from '../../src/ops/conv/choice.js';
 import { winogradFits, winogradPays, winogradWeight } from '../../src/ops/conv/winograd.js';
 import { convGeometry, type WindowOptions } from '../../src/ops/conv/geometry.js';
 import { conv2dWith } from '../../src/ops/conv2d.js';

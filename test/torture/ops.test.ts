@@ -10,7 +10,7 @@ import { Gpu } from '../../src/gpu/gpu.js';
 import { add } from '../../src/ops/add.js';
 import { batchNorm } from '../../src/ops/batch_norm.js';
 import { concat } from '../../src/ops/concat.js';
-import type { Skeleton } from '../../src/ops/conv/forward.js';
+import type { Skeleton } from '../../src/ops/conv/choice.js';
 import { conv2dWith } from '../../src/ops/conv2d.js';
 import { deformConv2d } from '../../src/ops/deform_conv2d.js';
 import { maxPool2d } from '../../src/ops/max_pool2d.js';

@@ -75,6 +75,24 @@ test('twenty steps give the same bits in one go, and resumed from a checkpoint',
   for (const each of [trainer, resumed.trainer, model, resumed.model]) each.dispose();
 });
 
+test('a training keeps the ways that it began with, whatever was measured since', async () => {
+  const { model, trainer } = start('published-mobilenet0.25');
+  const { gpu } = model;
+  const ways = new Map([['conv2d forward 1×1 /1×1 *1×1 8→16 2^9', 'plain']]);
+  gpu.choices = ways;
+  const bytes = await encodeCheckpoint(trainer, { step: 0, epoch: 0, stepInEpoch: 0, run: '' });
+  gpu.choices = new Map([['another', 'plain']]);
+  restoreCheckpoint(trainer, bytes, 'last.safetensors');
+  assert.deepEqual(gpu.choices, ways);
+  gpu.choices = new Map();
+  const plain = await encodeCheckpoint(trainer, { step: 0, epoch: 0, stepInEpoch: 0, run: '' });
+  gpu.choices = ways;
+  restoreCheckpoint(trainer, plain, 'last.safetensors');
+  assert.equal(gpu.choices.size, 0);
+  trainer.dispose();
+  model.dispose();
+});
+
 test('a checkpoint is a weights file, too', async () => {
   const { model, trainer } = start('published-mobilenet0.25');
   await steps(trainer, 0, 1);

@@ -3,7 +3,8 @@ import { flatGrid } from '../../gpu/grid.js';
 import type { Shape } from '../../tensor/shape.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { channelLanes } from '../layout.js';
-import { depthwiseRows, directSkeleton, runForward, type Skeleton } from './forward.js';
+import { chosenWay, type Way, wayParts } from './choice.js';
+import { depthwiseRows, directSkeleton, runForward } from './forward.js';
 import { type ConvGeometry, windowParams } from './geometry.js';
 
 /** Rows that a chunk of `columnSums` has at least; the number of chunks grows to the root of the rows. */
@@ -123,7 +124,7 @@ function residues(axis: {
  * kernels with reversed taps; a stride splits it into one such convolution for each residue of the input position.
  */
 export function inputGradient(
-  skeleton: Skeleton | undefined,
+  skeleton: Way | undefined,
   geometry: ConvGeometry,
   weight: Tensor,
   gradient: Tensor,
@@ -265,12 +266,7 @@ function splitPixels(
  * The gradient [kh, kw, cin / groups, cout] of a convolution's weights from its input `x` (may be a channel view) and the
  * output's `gradient` (contiguous): sums over chunks of pixels side by side, then the chunks in their order.
  */
-export function weightGradient(
-  skeleton: Skeleton | undefined,
-  geometry: ConvGeometry,
-  x: Tensor,
-  gradient: Tensor,
-): Tensor {
+export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x: Tensor, gradient: Tensor): Tensor {
   const { gpu } = x;
   const { cin, cout, groups, kernelH, kernelW } = geometry;
   const window = windowParams(geometry);
@@ -291,6 +287,8 @@ export function weightGradient(
   };
   const depthwise = groups === cin && groups === cout && groups > 1;
   const vectors = cin % 4 === 0 && cout % 4 === 0 && x.pitch % 4 === 0 && x.offset % 4 === 0;
+  const way = given ?? chosenWay(gpu, 'weight gradient', geometry);
+  const { skeleton, tile } = way === undefined ? { skeleton: undefined, tile: undefined } : wayParts(way);
   const chosen = directSkeleton(gpu, skeleton, geometry, { cin: 64, cout: 64 });
   if (chosen === 'any' || !vectors || (groups > 1 && !depthwise)) {
     const units = taps * (cin / groups) * cout;
@@ -376,7 +374,7 @@ export function weightGradient(
     });
   }
   if (chosen === 'tiled') {
-    const BLOCK = cin4 >= 32 && cout4 >= 32 ? 2 : 1;
+    const BLOCK = tile === '128×128' || (tile === undefined && cin4 >= 32 && cout4 >= 32) ? 2 : 1;
     const units = taps * Math.ceil(cin4 / (16 * BLOCK)) * Math.ceil(cout4 / (16 * BLOCK));
     const { chunk, splits } = splitPixels(pixels, { units, wanted: WORKGROUPS, least: 128, weightBytes });
     return finish(splits, (partial) => {

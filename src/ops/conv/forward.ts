@@ -2,18 +2,10 @@ import type { DeviceBuffer } from '../../gpu/buffers.js';
 import { flatGrid } from '../../gpu/grid.js';
 import type { Gpu } from '../../gpu/gpu.js';
 import type { Tensor } from '../../tensor/tensor.js';
+import { chosenWay, type DirectSkeleton, type Skeleton, type Way, wayParts } from './choice.js';
 import { type ConvGeometry, convGeometry, windowParams } from './geometry.js';
 import { runBroadcast, runTiled, SMALLEST_TILE } from './product.js';
 import { runWinograd, winogradFits, winogradPays, winogradWeight } from './winograd.js';
-
-/**
- * Ways to compute a convolution; all give the same result but for the rounding of sums.
- * `broadcast`: registers and subgroup shuffles, for CPU adapters. `tiled`: workgroup memory, for GPUs.
- * `plain`: registers alone, for all. `any`: one number at a time, for every number of channels and groups.
- * `winograd`: where the convolution is 3×3 of stride 1, by fewer products, those by the way named behind it; else that way.
- */
-export type Skeleton = DirectSkeleton | 'winograd-broadcast' | 'winograd-tiled';
-export type DirectSkeleton = 'broadcast' | 'tiled' | 'plain' | 'any';
 
 /** What a forward pass reads and where it writes. */
 export interface ConvOperands {
@@ -128,9 +120,11 @@ function aligned(tensor: Tensor | undefined): boolean {
 }
 
 /** Encodes y = f(conv(x, weight)·scale + shift + residual). Sizes and devices were checked before. */
-export function runForward(way: Skeleton | undefined, geometry: ConvGeometry, operands: ConvOperands): void {
+export function runForward(given: Way | undefined, geometry: ConvGeometry, operands: ConvOperands): void {
   const { x, weight, scale, shift, residual, slope, y } = operands;
   const { gpu } = x;
+  const chosen = given ?? chosenWay(gpu, 'forward', geometry, operands.values !== undefined);
+  const { skeleton: way, tile } = chosen === undefined ? { skeleton: undefined, tile: undefined } : wayParts(chosen);
   const skeleton = directSkeleton(gpu, way, geometry, SMALLEST_TILE);
   const { cin, cout, groups } = geometry;
   const window = { ...windowParams(geometry), slope: slope ?? 0 };
@@ -227,7 +221,7 @@ export function runForward(way: Skeleton | undefined, geometry: ConvGeometry, op
   const product = { ...shared, params: { ...params, share: pixels, weight_step4: 0 } };
   const values = winogradOf(way, skeleton, geometry, operands);
   if (values) {
-    runWinograd(values.skeleton, geometry, x, values.weight, product);
+    runWinograd(values.skeleton, geometry, x, values.weight, product, tile);
     if (values.weight !== operands.values) values.weight.dispose();
     return;
   }
@@ -243,7 +237,7 @@ export function runForward(way: Skeleton | undefined, geometry: ConvGeometry, op
     return;
   }
   if (skeleton === 'tiled') {
-    runTiled(gpu, product);
+    runTiled(gpu, product, tile);
     return;
   }
   const ROWS = 4;

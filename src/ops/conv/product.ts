@@ -27,10 +27,11 @@ export function runBroadcast(gpu: Gpu, product: Product): void {
   gpu.run('conv2d_forward_broadcast', { ...product, constants: { LANES, BLOCKS }, grid: flatGrid(blocks, 1) });
 }
 
-/** Encodes a product by tiles in workgroup memory. */
-export function runTiled(gpu: Gpu, product: Product): void {
+/** Encodes a product by tiles in workgroup memory: of that name, or of the rule's choice. */
+export function runTiled(gpu: Gpu, product: Product, tile?: TileName): void {
   const { pixels, share, cout4 } = product.params;
-  const { workgroups, ...constants } = tileFor(pixels / share, share, cout4);
+  const { workgroups, SIDE, ROWS, COLS } = tileFor(pixels / share, share, cout4, tile);
+  const constants = { SIDE, ROWS, COLS };
   gpu.run('conv2d_forward_tiled', { ...product, constants, grid: flatGrid(workgroups, 1) });
 }
 
@@ -39,21 +40,26 @@ function broadcastBlocks(lanes: number): number {
   return lanes <= 4 ? 4 : lanes <= 8 ? 5 : 1;
 }
 
-/** The largest tile of the menu that gives enough workgroups, else the smallest. */
+/** Tiles of the tiled kernel, the largest first; their names are pixels × output channels. */
+export const TILES = [
+  { name: '128×128', SIDE: 16, ROWS: 8, COLS: 2 },
+  { name: '64×64', SIDE: 16, ROWS: 4, COLS: 1 },
+  { name: '32×32', SIDE: 8, ROWS: 4, COLS: 1 },
+] as const;
+
+export type TileName = (typeof TILES)[number]['name'];
+
+/** The tile of that name, or the largest that gives enough workgroups, else the smallest. */
 function tileFor(
   products: number,
   pixels: number,
   cout4: number,
+  wanted: TileName | undefined,
 ): { SIDE: number; ROWS: number; COLS: number; workgroups: number } {
-  const menu = [
-    { SIDE: 16, ROWS: 8, COLS: 2 },
-    { SIDE: 16, ROWS: 4, COLS: 1 },
-    { SIDE: 8, ROWS: 4, COLS: 1 },
-  ] as const;
-  const sized = menu.map((tile) => ({
+  const sized = TILES.map((tile) => ({
     ...tile,
     workgroups: products * Math.ceil(pixels / (tile.SIDE * tile.ROWS)) * Math.ceil(cout4 / (tile.SIDE * tile.COLS)),
   }));
   const fits = sized.find((tile) => tile.workgroups >= BUSY_WORKGROUPS && cout4 >= tile.SIDE * tile.COLS);
-  return fits ?? sized[2]!;
+  return sized.find(({ name }) => name === wanted) ?? fits ?? sized[2]!;
 }

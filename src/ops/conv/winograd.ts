@@ -2,7 +2,7 @@ import { flatGrid } from '../../gpu/grid.js';
 import type { Gpu } from '../../gpu/gpu.js';
 import { Tensor } from '../../tensor/tensor.js';
 import type { ConvGeometry } from './geometry.js';
-import { type Product, runBroadcast, runTiled } from './product.js';
+import { type Product, runBroadcast, runTiled, type TileName } from './product.js';
 
 /** Outputs of a tile along an axis, and the values that stand for them: F(4×4, 3×3). */
 const OUTPUTS = 4;
@@ -69,6 +69,7 @@ export function runWinograd(
   x: Tensor,
   u: Tensor,
   product: Product,
+  tile?: TileName,
 ): void {
   const { gpu } = x;
   const { batch, cin, cout } = geometry;
@@ -91,8 +92,7 @@ export function runWinograd(
       buffers: { x: buffers.x, v: v.buffer },
       grid: flatGrid(share * cin, 64),
     });
-    const run = skeleton === 'broadcast' ? runBroadcast : runTiled;
-    run(gpu, {
+    const products: Product = {
       params: {
         ...{ pixels: VALUES * share, out_h: 1, out_w: VALUES * share, in_h: 1, in_w: VALUES * share, cin4, cout4 },
         ...{
@@ -110,7 +110,9 @@ export function runWinograd(
       },
       buffers: { x: v.buffer, weight: u.buffer, y: m.buffer },
       conditions: {},
-    });
+    };
+    if (skeleton === 'broadcast') runBroadcast(gpu, products);
+    else runTiled(gpu, products, tile);
     const { scale, shift, residual, y } = buffers;
     gpu.run('conv2d_winograd_output', {
       params: {
