@@ -9,7 +9,7 @@ export default tseslint.config(
       'src/gpu/kernel_table.ts',
       '**/*.mjs',
       'out/**',
-      '.ci/types/**',
+      'test/consumers/project/**',
     ],
   },
   ...tseslint.configs.strictTypeChecked,

@@ -9,7 +9,7 @@ const MINUTE = 60_000;
 const wanted = process.argv.slice(2);
 const slow = wanted.some((name) => /^(slow|torture|scale)/.test(name));
 const files = readdirSync(TESTS, { recursive: true, withFileTypes: true })
-  .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts'))
+  .filter((entry) => entry.isFile() && entry.name.endsWith('.test.ts') && !entry.parentPath.includes('node_modules'))
   .map((entry) => join(entry.parentPath, entry.name))
   .filter((file) => {
     const path = relative(TESTS, file);

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
+import { ENTRIES } from '../tools/entries.mjs';
 import type * as browser from '../src/browser/index.js';
 import * as node from '../src/node/index.js';
+import { addressBesideVite, BUNDLED_WEIGHTS } from '../src/retinaface/bundled.js';
 import * as surface from '../src/surface.js';
-import { BUNDLED_WEIGHTS } from '../src/retinaface/bundled.js';
 
 /** A compile error where an entry lacks a name of the surface, or takes less than it says. */
 type Holds<Entry extends typeof surface> = Entry;
@@ -22,17 +23,27 @@ test('every entry has what the surface promises', () => {
 });
 
 test('types come before the platforms, since conditions are taken in their order, and every target has its source', () => {
-  const { '.': root, './node': own } = manifest.exports;
-  assert.deepEqual(Object.keys(root as object), ['types', 'node', 'default']);
-  for (const target of [root, own].flatMap((conditions) => Object.values(conditions as Record<string, string>))) {
-    const source = target.replace(/^\.\/dist\//, '../').replace(/(\.d\.ts|\.js)$/, '.ts');
-    assert.ok(existsSync(new URL(source, import.meta.url)), target);
+  const { '.': root, './inference': inference, './node': own, './retinaface.js': whole } = manifest.exports;
+  for (const conditions of [root, inference])
+    assert.deepEqual(Object.keys(conditions as object), ['types', 'node', 'default']);
+  const entries = [root, inference, own, whole].map((conditions) => conditions as Readonly<Record<string, string>>);
+  for (const target of entries.flatMap((conditions) => Object.values(conditions))) {
+    const file = target.replace(/^\.\/dist\//, '');
+    const source = ENTRIES[file]?.source ?? file.replace(/(\.d\.ts|\.js)$/, '.ts');
+    assert.ok(existsSync(new URL(`../${source}`, import.meta.url)), target);
   }
 });
 
 test('every file in the box has an exported address', () => {
-  assert.equal(manifest.exports['./weights/*.safetensors'], './dist/fixtures/weights/*.safetensors');
+  assert.equal(manifest.exports['./weights/*.safetensors'], './dist/weights/*.safetensors');
   for (const { file } of BUNDLED_WEIGHTS) assert.match(file, /^[^/]+\.safetensors$/);
+});
+
+test('a module that Vite moved finds its files where the package is', () => {
+  const moved = 'http://localhost:5173/app/node_modules/.vite/deps/retinaface-webgpu.js?v=4f1a';
+  const beside = 'http://localhost:5173/app/node_modules/retinaface-webgpu/dist/weights/some.safetensors';
+  assert.equal(addressBesideVite('some.safetensors', moved)?.href, beside);
+  assert.equal(addressBesideVite('some.safetensors', beside), undefined);
 });
 
 test('what the README shows from the checkout is in the package', () => {

@@ -1,16 +1,30 @@
-// Compiles src/ to dist/src/ with types, and puts the weights in the box where it looks for them.
+// Compiles src/ to dist/src/ with types, makes the modules for pages, and puts the weights beside them.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, rmSync } from 'node:fs';
+import { chmodSync, cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ENTRIES } from './entries.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
+const dist = new URL('../dist/', import.meta.url);
 const run = (...args) => execFileSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
 
-rmSync(new URL('../dist', import.meta.url), { recursive: true, force: true });
+rmSync(dist, { recursive: true, force: true });
 run('tools/build-kernels.mjs');
 run('node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json');
-cpSync(new URL('../fixtures/weights', import.meta.url), new URL('../dist/fixtures/weights', import.meta.url), {
+cpSync(new URL('../fixtures/weights', import.meta.url), new URL('weights', dist), {
   recursive: true,
   filter: (path) => !path.endsWith('.md'),
 });
-chmodSync(new URL('../dist/src/cli/main.js', import.meta.url), 0o755);
+const bundled = new URL('src/retinaface/bundled.js', dist);
+writeFileSync(bundled, readFileSync(bundled, 'utf8').replaceAll("'../../fixtures/weights/", "'../../weights/"));
+chmodSync(new URL('src/cli/main.js', dist), 0o755);
+
+// After the table of kernels is there.
+const { bundleEntry } = await import('./bundle.mjs');
+for (const entry of Object.keys(ENTRIES)) {
+  for (const { path, contents } of (await bundleEntry(entry)).files) {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, contents);
+  }
+}

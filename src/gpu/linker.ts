@@ -29,14 +29,22 @@ const ALL = -1;
 
 /**
  * Puts a kernel together with the functions that it imports, for one choice of conditions and constants.
- * @throws KernelError where a constant of it is missing.
+ * @throws KernelError where a constant of it is missing, and where this build of the library has no such kernel.
  */
 export function linkKernel(
   name: KernelName,
   conditions: Readonly<Record<string, boolean | undefined>>,
   constants: Readonly<Record<string, number>>,
 ): LinkedKernel {
-  const kernel: KernelEntry = kernels[name];
+  const kernel = kernels[name] as KernelEntry | undefined;
+  if (!kernel) {
+    throw new KernelError({
+      operation: `link ${name}`,
+      expected: 'a kernel of inference',
+      got: 'one of training',
+      remedy: "Import the whole library, 'retinaface-webgpu', instead of 'retinaface-webgpu/inference'.",
+    });
+  }
   const missing = kernel.constants.filter((constant) => constants[constant] === undefined);
   if (missing.length > 0) {
     throw new KernelError({

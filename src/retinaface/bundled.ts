@@ -7,6 +7,15 @@ export interface BundledWeights extends NamedWeights {
 }
 
 /**
+ * Where the file lies for a module that Vite's development server moved into `node_modules/.vite/`: Vite before 8 leaves the
+ * file where it was, and serves it from there. Undefined for a module that was not moved.
+ */
+export function addressBesideVite(file: string, module = import.meta.url): URL | undefined {
+  const [, packages] = /^(.*\/node_modules\/)\.vite\//.exec(module) ?? [];
+  return packages === undefined ? undefined : new URL(`retinaface-webgpu/dist/weights/${file}`, packages);
+}
+
+/**
  * Every name of weights in the box; the first is what `load()` takes. An address is written out with `import.meta.url`,
  * which is the form that bundlers for browsers copy files along by.
  */

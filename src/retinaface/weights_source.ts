@@ -3,7 +3,7 @@ import { mistakenFor } from '../weights/appearance.js';
 import { type NamedWeights, PUBLIC_WEIGHTS } from '../weights/catalogue.js';
 import { type ByteProgress, download } from '../weights/download.js';
 import { fetchWeights, type WeightsStore } from '../weights/fetch_weights.js';
-import { BUNDLED_WEIGHTS, type BundledWeights, DEFAULT_WEIGHTS } from './bundled.js';
+import { addressBesideVite, BUNDLED_WEIGHTS, type BundledWeights, DEFAULT_WEIGHTS } from './bundled.js';
 
 /** What weights can be read from: a name, a path or an address; or the bytes of a file. */
 export type WeightsSource = string | URL | Uint8Array | ArrayBuffer | Blob;
@@ -74,7 +74,6 @@ async function readBundled(
   host: WeightsHost,
   options: ReadSourceOptions,
 ): Promise<Uint8Array> {
-  // Code that a bundler moved may find another file there, or a server's page.
   const missing = (got: string, cause?: unknown): FileError =>
     new FileError({
       operation: `load the bundled weights ${name}`,
@@ -83,13 +82,24 @@ async function readBundled(
       remedy: `A bundler may have left it behind: pass load() the path or address of retinaface-webgpu/weights/${file}.`,
       cause,
     });
-  let found: Uint8Array;
-  try {
-    found = await readAddress(address(), host, options);
-  } catch (error) {
-    throw error instanceof RetinaFaceError ? missing(error.got, error) : error;
+  const read = async (at: URL): Promise<Uint8Array | FileError> => {
+    let found: Uint8Array;
+    try {
+      found = await readAddress(at, host, options);
+    } catch (error) {
+      if (error instanceof RetinaFaceError) return missing(error.got, error);
+      throw error;
+    }
+    // Code that a bundler moved may find another file there, or a server's page.
+    return found.length === bytes ? found : missing(mistakenFor(found)?.what ?? `${found.length} bytes`);
+  };
+  let found = await read(address());
+  const beside = found instanceof FileError ? addressBesideVite(file) : undefined;
+  if (beside) {
+    const other = await read(beside);
+    if (!(other instanceof FileError)) found = other;
   }
-  if (found.length !== bytes) throw missing(mistakenFor(found)?.what ?? `${found.length} bytes`);
+  if (found instanceof FileError) throw found;
   return found;
 }
 

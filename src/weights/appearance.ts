@@ -29,6 +29,11 @@ const SIGNATURES: readonly (readonly [offset: number, start: string, what: strin
 /** Enough to tell every kind of file by. */
 const HEAD_BYTES = 512;
 
+/** True where the bytes start as a zip archive does, even an empty one. */
+export function isZip(bytes: Uint8Array): boolean {
+  return bytes[0] === 0x50 && bytes[1] === 0x4b && (bytes[2] === 3 || bytes[2] === 5) && bytes[3] === bytes[2] + 1;
+}
+
 /** What an unreadable file looks like, and what to do then. */
 export function appearanceOf(bytes: Uint8Array): Appearance {
   const known = mistakenFor(bytes);

@@ -1,3 +1,4 @@
+import { isZip } from './appearance.js';
 import { ByteReader, weightsProblem } from './byte_reader.js';
 import { bytesPerElement, gatherElements } from './elements.js';
 import type { PickleDict, PickleValue, StorageReference, TensorReference } from './pickle.js';
@@ -56,11 +57,6 @@ export async function readPytorch(bytes: Uint8Array, source: string): Promise<St
     tensors.set(name, tensor);
   }
   return withoutBookkeeping(tensors, source);
-}
-
-/** True where the bytes start as a zip archive does, even an empty one. */
-export function isZip(bytes: Uint8Array): boolean {
-  return bytes[0] === 0x50 && bytes[1] === 0x4b && (bytes[2] === 3 || bytes[2] === 5) && bytes[3] === bytes[2] + 1;
 }
 
 async function openZip(bytes: Uint8Array, source: string): Promise<Archive> {

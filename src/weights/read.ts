@@ -1,6 +1,5 @@
-import { appearanceOf } from './appearance.js';
+import { appearanceOf, isZip } from './appearance.js';
 import { weightsProblem } from './byte_reader.js';
-import { isZip, readPytorch } from './pytorch.js';
 import { readSafetensors } from './safetensors.js';
 import type { StateDict } from './state.js';
 import { withoutBookkeeping } from './state.js';
@@ -11,7 +10,11 @@ import { withoutBookkeeping } from './state.js';
  * anything else, saying what the file looks like.
  */
 export async function readWeights(bytes: Uint8Array, source: string): Promise<StateDict> {
-  if (isZip(bytes) || isPickle(bytes)) return readPytorch(bytes, source);
+  if (isZip(bytes) || isPickle(bytes)) {
+    // A page that only meets safetensors never fetches this.
+    const { readPytorch } = await import('./pytorch.js');
+    return readPytorch(bytes, source);
+  }
   if (isSafetensors(bytes)) return withoutBookkeeping(readSafetensors(bytes, source).tensors, source);
   const { what, remedy } = appearanceOf(bytes);
   throw weightsProblem(source, 'a safetensors or PyTorch file', what, remedy);

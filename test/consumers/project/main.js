@@ -1,0 +1,4 @@
+import * as library from 'retinaface-webgpu';
+import { find } from './find.js';
+
+find(library);

@@ -1,0 +1,1 @@
+new Worker(`whole.js${location.hash}`, { type: 'module' });

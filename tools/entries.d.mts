@@ -1,0 +1,2 @@
+/** The entries that the package has below dist/, by their files. */
+export declare const ENTRIES: Readonly<Record<string, { readonly source: string; readonly inference: boolean }>>;
