@@ -29,7 +29,9 @@ export type { KernelTiming } from './gpu/profile.js';
 export { alignFace } from './image/align.js';
 export { drawFaces } from './image/draw.js';
 export type { Box, Face, Landmarks, Point } from './image/face.js';
-export type { Picture } from './image/picture.js';
+export { extractFaces, type ExtractOptions } from './image/extract.js';
+export type { Picture, RawPicture } from './image/picture.js';
+export type { PictureInput } from './image/source.js';
 export * as ops from './ops/index.js';
 export { type Configuration, type ConfigurationName, configurations, narrowed } from './retinaface/config.js';
 export type { DetectOptions } from './retinaface/detect_options.js';
@@ -46,7 +48,7 @@ export {
   REPORT_STRICT_CASCADE_LOSS,
   REPORT_STRICT_LOSS,
 } from './retinaface/loss.js';
-export { type LoadOptions, type LoadProgress, RetinaFace } from './retinaface/retinaface.js';
+export { type CreateOptions, type LoadOptions, type LoadProgress, RetinaFace } from './retinaface/retinaface.js';
 export { namedWeights, type WeightsSource } from './retinaface/weights_source.js';
 export { keep, scope } from './tensor/scope.js';
 export { type DType, Tensor } from './tensor/tensor.js';

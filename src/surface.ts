@@ -6,6 +6,7 @@ import type { Choices } from './gpu/choices.js';
 import type { DeviceOptions } from './gpu/device.js';
 import type { Gpu } from './gpu/gpu.js';
 import type { Picture } from './image/picture.js';
+import type { PictureInput } from './image/source.js';
 
 export * from './index.js';
 
@@ -13,10 +14,11 @@ export * from './index.js';
 export declare function requestDevice(options?: DeviceOptions): Promise<GPUDevice>;
 
 /**
- * Reads a picture, upright, from a path (in Node), an address (in a browser), a file or bytes.
- * @throws FileError or ImageError when it cannot be read or decoded.
+ * Reads a picture, upright, as pixels. In Node PNG and JPEG, other formats with the package `sharp`; in a browser whatever
+ * that decodes.
+ * @throws FileError when it cannot be read or fetched, ImageError when it is no picture, ArgumentError for anything else.
  */
-export declare function readImage(source: string | URL | Blob | Uint8Array<ArrayBuffer>): Promise<Picture>;
+export declare function readImage(source: PictureInput): Promise<Picture>;
 
 /** Keeps what `tune` found for this adapter, driver and version of the kernels: each later model uses it. @throws FileError. */
 export declare function keepTuning(device: GPUDevice | Gpu, choices: Choices): Promise<void>;

@@ -6,7 +6,8 @@
 // Which source pixels those are is worked out in whole numbers, source = whole · placed + rest: a division of floats may
 // be off by 2.5 ULP and begin a pixel early. 2 · placed · rest + source must stay below 2³².
 //
-// picture: packed RGBA u32, row-major, from row `source_row` on as far as this band reads. y: [n, h, w, 4], rows `first` to
+// picture: packed RGBA u32, pixel (x, y) in element start + x·step_x + y·step_y: a band of rows (start below 0), a part of
+// a larger picture, rows with padding between them, or a picture that is turned. y: [n, h, w, 4], rows `first` to
 // first + rows of image `image`; fourth channel 0.
 // One invocation: one pixel of y. Grid: ceil(rows·w / 64), folded. Deterministic.
 
@@ -14,7 +15,7 @@ import package::shared::grid::flat_index;
 
 struct Params {
   source_width: u32, source_height: u32, placed_width: u32, placed_height: u32, width: u32, height: u32, image: u32,
-  source_row: u32, first: u32, rows: u32, area: u32, bgr: u32,
+  start: i32, step_x: i32, step_y: i32, first: u32, rows: u32, area: u32, bgr: u32,
   mean0: f32, mean1: f32, mean2: f32, std0: f32, std1: f32, std2: f32,
 }
 
@@ -25,7 +26,7 @@ struct Params {
 const SIZE = 64u;
 
 fn pixel(x: u32, row: u32) -> vec3f {
-  let p = picture[(row - params.source_row) * params.source_width + x];
+  let p = picture[u32(params.start + i32(x) * params.step_x + i32(row) * params.step_y)];
   return vec3f(f32(p & 255u), f32((p >> 8u) & 255u), f32((p >> 16u) & 255u));
 }
 

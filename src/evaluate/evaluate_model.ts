@@ -7,7 +7,7 @@ import { averagePrecision, type AveragePrecisionOptions, type WiderPrecision } f
 import type { Detections, Predictions } from './detections.js';
 import { type GroundTruth, pictureName } from './ground_truth.js';
 import { type LandmarkErrors, landmarkErrors } from './landmarks.js';
-import { mirrorFace, mirrorPicture, voteBoxes } from './passes.js';
+import { mirrorFace, mirrorPicture, voteBoxes } from '../image/passes.js';
 import { roundDetections } from './predictions.js';
 import { type Protocol, type ProtocolName, protocolOf, searchSize } from './protocol.js';
 

@@ -35,7 +35,13 @@ export class Checks {
   guard<T>(operation: string, call: () => T, explain?: (error: GPUError) => Promise<RetinaFaceError>): T {
     this.#device.pushErrorScope('out-of-memory');
     this.#device.pushErrorScope('validation');
-    const result = call();
+    let result: T;
+    try {
+      result = call();
+    } catch (error) {
+      for (let i = 0; i < 2; i++) void this.#device.popErrorScope().catch(() => undefined);
+      throw error;
+    }
     const invalid = this.#device.popErrorScope();
     const full = this.#device.popErrorScope();
     const check = async (): Promise<void> => {

@@ -109,6 +109,14 @@ export class Commands {
     });
   }
 
+  /** Copies a texture of four bytes a pixel into a buffer, rows `bytesPerRow` apart. */
+  copyTexture(from: GPUTexture, to: DeviceBuffer, size: readonly [number, number], bytesPerRow: number): void {
+    this.#use(to.block);
+    this.encode((encoder) => {
+      encoder.copyTextureToBuffer({ texture: from }, { buffer: to.gpu!, offset: to.offset, bytesPerRow }, size);
+    });
+  }
+
   /** Encodes something between passes. */
   encode(command: (encoder: GPUCommandEncoder) => void): void {
     this.#endPass();

@@ -22,7 +22,7 @@ export interface DeviceOptions {
 /** Optional features that kernels make use of where the adapter has them. */
 const FEATURES: readonly GPUFeatureName[] = ['subgroups', 'shader-f16', 'timestamp-query'];
 
-/** Limits that bound tensors, workgroups and bindings; taken as high as the adapter allows. */
+/** Limits that bound tensors, workgroups, bindings and pictures of a page; taken as high as the adapter allows. */
 const LIMITS = [
   'maxBufferSize',
   'maxStorageBufferBindingSize',
@@ -32,6 +32,7 @@ const LIMITS = [
   'maxComputeWorkgroupSizeY',
   'maxComputeWorkgroupStorageSize',
   'maxComputeWorkgroupsPerDimension',
+  'maxTextureDimension2D',
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
 /** What gives a machine an adapter. */

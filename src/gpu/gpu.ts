@@ -49,6 +49,8 @@ export interface Rehearsal {
   readonly choices: ReadonlyMap<string, Choice>;
 }
 
+const CAPTURED = 0x01 | 0x02 | 0x10; // COPY_SRC | COPY_DST | RENDER_ATTACHMENT
+
 /** Memory kept for reuse goes back to the device after so many milliseconds without a submission. */
 const IDLE = 10_000;
 
@@ -83,6 +85,8 @@ export class Gpu {
   #rehearsal:
     { readonly pool: BufferPool; readonly variants: Variant[]; readonly choices: Map<string, Choice> } | undefined;
   #recording: Plan | undefined;
+  /** Textures whose copies are not yet submitted. */
+  #captured: GPUTexture[] = [];
   #reads = 0;
   #lastUse = 0;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
@@ -119,6 +123,7 @@ export class Gpu {
     });
     this.#commands.onSubmit = () => {
       this.#lastUse = performance.now();
+      for (const texture of this.#captured.splice(0)) texture.destroy();
       this.#pool.tidy();
       this.#awaitIdleness();
     };
@@ -264,6 +269,33 @@ export class Gpu {
       rest.set(bytes.subarray(whole));
       this.device.queue.writeBuffer(buffer.gpu, start + whole, rest);
     }
+  }
+
+  /**
+   * Copies what a page shows at this moment into a buffer, packed RGBA, without alpha multiplied in; rows of `stride` pixels,
+   * a multiple of 64.
+   * @throws what `copyExternalImageToTexture` throws for a source that it does not take.
+   */
+  capture(
+    source: GPUCopyExternalImageSource,
+    { width, height, stride }: { readonly width: number; readonly height: number; readonly stride: number },
+    into: DeviceBuffer,
+  ): void {
+    this.#checks.assertAlive();
+    if (!into.gpu) return;
+    const texture = this.#checks.guard('capture a picture', () =>
+      this.device.createTexture({ label: 'picture', size: [width, height], format: 'rgba8unorm', usage: CAPTURED }),
+    );
+    try {
+      this.#checks.guard('capture a picture', () => {
+        this.device.queue.copyExternalImageToTexture({ source }, { texture }, [width, height]);
+      });
+    } catch (error) {
+      texture.destroy();
+      throw error;
+    }
+    this.#commands.copyTexture(texture, into, [width, height], stride * 4);
+    this.#captured.push(texture);
   }
 
   /** Fills a buffer with zeros, in the order of the encoded commands. */

@@ -15,25 +15,49 @@ const TEMPLATE_SIZE = 112;
 
 /**
  * Cuts a face out, turned and scaled so that its landmarks lie as those of every aligned face: a similarity transform by
- * least squares (Umeyama 1991), bilinear, black outside the picture. Takes a detected face, or its landmarks.
+ * least squares (Umeyama 1991), bilinear, black outside the picture. Takes a detected face, or its landmarks. `margin`: room on
+ * each side, as a share of the aligned face without it.
  * @throws ArgumentError for a face without landmarks, and when they are one point or not finite.
  */
-export function alignFace(picture: Picture, face: Landmarks | Face, options: { readonly size?: number } = {}): Picture {
-  checkOptions('alignFace', options, { size: 'number' });
-  const { size = TEMPLATE_SIZE } = options;
-  if (!Number.isInteger(size) || size < 1 || size > 4096) {
+export function alignFace(
+  picture: Picture,
+  face: Landmarks | Face,
+  options: { readonly size?: number; readonly margin?: number } = {},
+): Picture {
+  checkOptions('alignFace', options, { size: 'number', margin: 'number' });
+  const { size = TEMPLATE_SIZE, margin = 0 } = options;
+  checkSquare(size, 'alignFace');
+  if (!(margin >= 0 && margin <= 4)) {
     throw new ArgumentError({
       operation: 'alignFace',
-      expected: 'a whole size of 1 to 4096 pixels',
-      got: String(size),
-      remedy: 'Pass another size; recognition networks take 112.',
+      expected: 'a margin of 0 to 4',
+      got: String(margin),
+      remedy: 'Pass a share of the face: 0.2 leaves a fifth of it on each side.',
     });
   }
-  const { data, width, height } = checkPicture(picture, 'alignFace');
+  const checked = checkPicture(picture, 'alignFace');
   const { leftEye, rightEye, nose, leftMouth, rightMouth } = landmarksOf(face);
-  const target = TEMPLATE.map(({ x, y }) => ({ x: (x * size) / TEMPLATE_SIZE, y: (y * size) / TEMPLATE_SIZE }));
+  const place = (at: number): number => (size * (at / TEMPLATE_SIZE + margin)) / (1 + 2 * margin);
+  const target = TEMPLATE.map(({ x, y }) => ({ x: place(x), y: place(y) }));
   // From the aligned face back to the picture, since every pixel of the result asks where it comes from.
-  const { a, b, x: dx, y: dy } = similarity(target, [leftEye, rightEye, nose, leftMouth, rightMouth]);
+  const back = similarity(target, [leftEye, rightEye, nose, leftMouth, rightMouth]);
+  return sampleSquare(checked, back, size, 'alignFace');
+}
+
+/** `p → (a·px − b·py + x, b·px + a·py + y)`: turned, scaled and moved. */
+export interface Similarity extends Point {
+  readonly a: number;
+  readonly b: number;
+}
+
+/** A square of `size` pixels, each from where `back` leads it in the picture: bilinear, black outside. */
+export function sampleSquare(
+  { data, width, height }: Picture,
+  { a, b, x: dx, y: dy }: Similarity,
+  size: number,
+  operation: string,
+): Picture {
+  checkSquare(size, operation);
   const out = new Uint8Array(size * size * 4);
   const at = (x: number, y: number, channel: number): number =>
     x < 0 || y < 0 || x >= width || y >= height ? 0 : data[4 * (y * width + x) + channel]!;
@@ -57,6 +81,16 @@ export function alignFace(picture: Picture, face: Landmarks | Face, options: { r
   return { data: out, width: size, height: size };
 }
 
+function checkSquare(size: number, operation: string): void {
+  if (Number.isInteger(size) && size >= 1 && size <= 4096) return;
+  throw new ArgumentError({
+    operation,
+    expected: 'a whole size of 1 to 4096 pixels',
+    got: String(size),
+    remedy: 'Pass another size; recognition networks take 112.',
+  });
+}
+
 function landmarksOf(face: Landmarks | Face): Landmarks {
   const given: unknown = face;
   const isObject = typeof given === 'object' && given !== null;
@@ -76,8 +110,8 @@ function landmarksOf(face: Landmarks | Face): Landmarks {
   });
 }
 
-/** The (a, b, x, y) of `p → (a·px − b·py + x, b·px + a·py + y)` that brings `from` closest to `to`. */
-function similarity(from: readonly Point[], to: readonly Point[]) {
+/** The one that brings `from` closest to `to`. */
+function similarity(from: readonly Point[], to: readonly Point[]): Similarity {
   const mean = (points: readonly Point[], axis: 'x' | 'y'): number =>
     points.reduce((sum, point) => sum + point[axis], 0) / points.length;
   const [fx, fy, tx, ty] = [mean(from, 'x'), mean(from, 'y'), mean(to, 'x'), mean(to, 'y')];

@@ -37,7 +37,7 @@ const GLYPHS: Readonly<Record<string, readonly number[]>> = {
  * @throws ArgumentError for what is no list of faces.
  */
 export function drawFaces(picture: Picture, faces: readonly Face[]): Picture {
-  checkFaces(faces);
+  checkFaces(faces, 'drawFaces');
   const { data, width, height } = checkPicture(picture, 'drawFaces');
   const canvas = { data: Uint8Array.from(data), width, height };
   // Strokes grow with the picture, and shrink with faces too small for them.
@@ -55,15 +55,16 @@ export function drawFaces(picture: Picture, faces: readonly Face[]): Picture {
   return canvas;
 }
 
-function checkFaces(given: unknown): void {
+/** Throws an ArgumentError for what is no list of faces. */
+export function checkFaces(given: unknown, operation: string): void {
   const isList = Array.isArray(given);
   const strange = isList ? (given as readonly unknown[]).findIndex((face) => !isFace(face)) : 0;
   if (isList && strange < 0) return;
   throw new ArgumentError({
-    operation: 'drawFaces',
+    operation,
     expected: 'a list of faces, as `detect` answers it',
     got: isList ? `a list with ${describe((given as readonly unknown[])[strange])} in it` : describe(given),
-    remedy: `${isPromise(given) ? 'Await it' : 'Write'}: \`drawFaces(picture, await model.detect(picture))\`.`,
+    remedy: `${isPromise(given) ? 'Await it' : 'Write'}: \`${operation}(picture, await model.detect(picture))\`.`,
   });
 }
 

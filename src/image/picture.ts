@@ -29,26 +29,30 @@ export function checkSize(operation: string, width: number, height: number, maxP
   });
 }
 
-/** What sharp's `raw().toBuffer({ resolveWithObject: true })` answers. */
-interface RawPicture {
-  readonly data: unknown;
-  readonly info: { readonly width: number; readonly height: number };
+/** What sharp's `raw().toBuffer({ resolveWithObject: true })` answers: 8 bits a channel, one to four channels. */
+export interface RawPicture {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly info: { readonly width: number; readonly height: number; readonly channels?: number };
 }
 
 function isRaw(value: object): value is RawPicture {
   return 'info' in value && typeof value.info === 'object' && value.info !== null && 'width' in value.info;
 }
 
+/** True for pixels with a size, right or wrong: `checkPicture` tells which. */
+export function isPicture(value: unknown): value is Picture | RawPicture {
+  if (typeof value !== 'object' || value === null || !('data' in value)) return false;
+  return isRaw(value) || ('width' in value && 'height' in value);
+}
+
 /**
  * A picture in RGBA from what a caller passes: RGBA, RGB or grey, told by the number of bytes a pixel, as
- * `{ data, width, height }` or as sharp's `{ data, info }`.
+ * `{ data, width, height }` or as sharp's `{ data, info }`, which may also say that it is grey with alpha.
  * @throws ArgumentError when it is no picture at all; ImageError when its data is no byte array or has another length.
  */
-export function checkPicture(value: Picture, operation: string): Picture {
+export function checkPicture(value: Picture | RawPicture, operation: string): Picture {
   const given: unknown = value;
-  const isObject = typeof given === 'object' && given !== null;
-  const size = isObject ? (isRaw(given) ? given.info : given) : {};
-  if (!isObject || !('data' in given) || !('width' in size) || !('height' in size)) {
+  if (!isPicture(given)) {
     throw new ArgumentError({
       operation,
       expected: 'a picture: { data, width, height }',
@@ -56,13 +60,13 @@ export function checkPicture(value: Picture, operation: string): Picture {
       remedy: remedyFor(given),
     });
   }
-  const { data } = given;
-  const { width, height } = size as { readonly width: number; readonly height: number };
+  const data: unknown = given.data;
+  const { width, height } = isRaw(given) ? given.info : given;
   checkSize(operation, width, height);
   const pixels = width * height;
   const isBytes = data instanceof Uint8Array || data instanceof Uint8ClampedArray;
   const channels = isBytes ? data.length / pixels : 0;
-  if (!isBytes || ![1, 3, 4].includes(channels)) {
+  if (!isBytes || !(channels === 2 ? isRaw(given) && given.info.channels === 2 : [1, 3, 4].includes(channels))) {
     throw new ImageError({
       operation,
       expected: `data as a Uint8Array of ${pixels * 4} (RGBA), ${pixels * 3} (RGB) or ${pixels} (grey) bytes for ${width}×${height}`,
@@ -74,7 +78,7 @@ export function checkPicture(value: Picture, operation: string): Picture {
   const rgba = new Uint8Array(pixels * 4);
   for (let i = 0; i < pixels; i++) {
     for (let c = 0; c < 3; c++) rgba[4 * i + c] = data[channels * i + (channels === 3 ? c : 0)]!;
-    rgba[4 * i + 3] = 255;
+    rgba[4 * i + 3] = channels === 2 ? data[2 * i + 1]! : 255;
   }
   return { data: rgba, width, height };
 }

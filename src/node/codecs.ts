@@ -10,20 +10,48 @@ import { checkPicture, checkSize, type Picture } from '../image/picture.js';
 const CONVERT = 'Convert it to PNG or JPEG.';
 const FETCH = 'Fetch the picture itself: that address may need a login, or be that of a page about it.';
 
-/** Beginnings of files that are no PNG or JPEG, what they are, and what to do. */
-const OTHERS: readonly (readonly [start: RegExp, name: string, remedy: string])[] = [
-  [/^$/, 'an empty file', 'Save or fetch it again: there is nothing in it.'],
-  [/^GIF8/, 'a GIF', CONVERT],
-  [/^RIFF....WEBP/s, 'a WebP picture', CONVERT],
-  [/^....ftyp(hei|mif|avi)/s, 'a HEIC or AVIF picture', CONVERT],
-  [/^BM/, 'a BMP picture', CONVERT],
-  [/^(II\*\0|MM\0\*)/, 'a TIFF picture', CONVERT],
-  [/^%PDF/, 'a PDF document', CONVERT],
-  [/^\s*<(\?xml|svg)/, 'an SVG picture', CONVERT],
-  [/^\s*<(!doctype html|html)/i, 'a web page', FETCH],
-  [/^version https:\/\/git-lfs/, 'a Git LFS pointer, not the file itself', 'Fetch the file itself: `git lfs pull`.'],
-  [/^[\t\n\r\x20-\x7e]+$/, 'a text file', 'Name a picture; a list of paths goes to `retinaface detect -`.'],
+/** A kind of file that is no PNG or JPEG. */
+export interface OtherFile {
+  readonly start: RegExp;
+  readonly name: string;
+  /** What to do. */
+  readonly remedy: string;
+  /** The package `sharp` may read it. */
+  readonly sharp?: boolean;
+}
+
+const OTHERS: readonly OtherFile[] = [
+  { start: /^$/, name: 'an empty file', remedy: 'Save or fetch it again: there is nothing in it.' },
+  { start: /^GIF8/, name: 'a GIF', remedy: CONVERT, sharp: true },
+  { start: /^RIFF....WEBP/s, name: 'a WebP picture', remedy: CONVERT, sharp: true },
+  { start: /^....ftyp(hei|hev|mif|msf|avi)/s, name: 'a HEIC or AVIF picture', remedy: CONVERT, sharp: true },
+  { start: /^BM/, name: 'a BMP picture', remedy: CONVERT },
+  { start: /^(II[*+]\0|MM\0[*+])/, name: 'a TIFF picture', remedy: CONVERT, sharp: true },
+  { start: /^(\xff\x0a|\0\0\0\x0cJXL )/, name: 'a JPEG XL picture', remedy: CONVERT, sharp: true },
+  { start: /^%PDF/, name: 'a PDF document', remedy: CONVERT },
+  { start: /^\s*<(\?xml|svg)/, name: 'an SVG picture', remedy: CONVERT },
+  { start: /^\s*<(!doctype html|html)/i, name: 'a web page', remedy: FETCH },
+  {
+    start: /^version https:\/\/git-lfs/,
+    name: 'a Git LFS pointer, not the file itself',
+    remedy: 'Fetch the file itself: `git lfs pull`.',
+  },
+  {
+    start: /^[\t\n\r\x20-\x7e]+$/,
+    name: 'a text file',
+    remedy: 'Name a picture; a list of paths goes to `retinaface detect -`.',
+  },
 ];
+
+/** What a file is that is no PNG or JPEG; undefined for one of these, and where nobody knows. */
+export function otherFile(bytes: Uint8Array): OtherFile | undefined {
+  const start = startOf(bytes);
+  return OTHERS.find((other) => other.start.test(start));
+}
+
+function startOf(bytes: Uint8Array): string {
+  return String.fromCharCode(...bytes.subarray(0, 64));
+}
 
 /** The seven passes of an interlaced PNG: first column and row, steps to the next. */
 const ADAM7 = [
@@ -80,13 +108,8 @@ export function imageSize(bytes: Uint8Array, source: string): Size {
     const { width, height } = jpegHeader(bytes, operation);
     return { width, height };
   }
-  const start = String.fromCharCode(...bytes.subarray(0, 64));
-  const [, got, remedy] = OTHERS.find(([pattern]) => pattern.test(start)) ?? [
-    undefined,
-    'another kind of file',
-    CONVERT,
-  ];
-  throw new ImageError({ operation, expected: 'a PNG or JPEG picture', got, remedy });
+  const { name = 'another kind of file', remedy = CONVERT } = otherFile(bytes) ?? {};
+  throw new ImageError({ operation, expected: 'a PNG or JPEG picture', got: name, remedy });
 }
 
 /** A PNG of the picture. */

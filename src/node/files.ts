@@ -2,10 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { threadId } from 'node:worker_threads';
-import { describe, isPromise } from '../gpu/arguments.js';
 import { ArgumentError, FileError, RetinaFaceError } from '../gpu/errors.js';
-import type { Picture } from '../image/picture.js';
-import { decodeImage, encodeJpeg, encodePng } from './codecs.js';
+import { checkPicture, isPicture, type Picture } from '../image/picture.js';
+import { blobOf, noSource, type PictureInput } from '../image/source.js';
+import type { PictureReading } from '../retinaface/retinaface.js';
+import { encodeJpeg, encodePng } from './codecs.js';
+import { decodePicture } from './other_codecs.js';
 
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOENT: 'Check the path.',
@@ -176,28 +178,45 @@ function isThere(path: string): Promise<boolean> {
 }
 
 /**
- * Reads a PNG or JPEG, upright: of a path, an address (`file:`, `http:`, `https:`, `data:`) or the bytes of a file.
+ * Reads a picture, upright: of a path, an address (`file:`, `http:`, `https:`, `data:`), a Response or the bytes of a file;
+ * pixels stay as they are. PNG and JPEG; with the package `sharp` installed also WebP, AVIF, GIF (its first picture), TIFF and
+ * what else that reads.
  * @throws FileError when it cannot be read or fetched, ImageError when it is no picture, ArgumentError for anything else.
  */
-export async function readImage(source: string | URL | Uint8Array | ArrayBuffer | Blob): Promise<Picture> {
-  if (source instanceof Uint8Array) return decodeImage(source, 'the given bytes');
-  if (source instanceof ArrayBuffer) return decodeImage(new Uint8Array(source), 'the given bytes');
-  if (source instanceof Blob) return decodeImage(new Uint8Array(await source.arrayBuffer()), 'the given blob');
-  const given: unknown = source;
-  if (typeof source !== 'string' && !(source instanceof URL)) {
-    throw new ArgumentError({
-      operation: 'readImage',
-      expected: 'a path, an address, or the bytes of a file',
-      got: describe(given),
-      remedy: isPromise(given)
-        ? 'Await it: `await readImage(await …)`.'
-        : 'Pass one of these; of a picture that is decoded already, nothing.',
-    });
+export async function readImage(source: PictureInput): Promise<Picture> {
+  return readPicture(source, { operation: 'readImage', signal: undefined });
+}
+
+/** What a model reads pictures by: pixels at once, anything else as `readImage` does. */
+export function readPicture(
+  source: PictureInput,
+  { operation, signal }: Pick<PictureReading, 'operation' | 'signal'>,
+): Picture | Promise<Picture> {
+  return isPicture(source) ? checkPicture(source, operation) : readFrom(source, operation, signal);
+}
+
+async function readFrom(source: PictureInput, operation: string, signal: AbortSignal | undefined): Promise<Picture> {
+  if (source instanceof Uint8Array) return decodePicture(source, 'the given bytes');
+  const isAddress = typeof source === 'string' ? /^(https?|data|blob):/i.test(source) : !isFileAddress(source);
+  if ((typeof source === 'string' || source instanceof URL) && !isAddress) {
+    const path = typeof source === 'string' && /^file:/i.test(source) ? fileAddress(source) : source;
+    return decodePicture(await readBytes(path, 'read picture'), String(source));
   }
-  const name = String(source);
-  if (/^(https?|data):/i.test(name)) return decodeImage(await fetchBytes(name), name.slice(0, 200));
-  const path = typeof source === 'string' && /^file:/i.test(source) ? fileAddress(source) : source;
-  return decodeImage(await readBytes(path, 'read picture'), name);
+  const blob = await blobOf(source, signal);
+  if (!blob) throw noSource(operation, source, 'a path, an address, a Response');
+  return decodePicture(new Uint8Array(await blob.arrayBuffer()), nameOf(source));
+}
+
+/** What errors call the bytes of a source. */
+function nameOf(source: PictureInput): string {
+  if (typeof source === 'string' || source instanceof URL) return String(source).slice(0, 200);
+  if (source instanceof Response && source.url !== '') return source.url.slice(0, 200);
+  if (source instanceof Blob) return 'name' in source ? String(source.name) : 'the given blob';
+  return 'the given bytes';
+}
+
+function isFileAddress(source: unknown): boolean {
+  return source instanceof URL && source.protocol === 'file:';
 }
 
 function fileAddress(address: string): URL {
@@ -206,28 +225,6 @@ function fileAddress(address: string): URL {
   } catch (cause) {
     throw fileError(`read picture from ${address}`, 'an address as file:///folder/picture.jpg', cause);
   }
-}
-
-async function fetchBytes(address: string): Promise<Uint8Array> {
-  const problem = (got: string, remedy: string, cause?: unknown): FileError =>
-    new FileError({
-      operation: `read picture from ${address.slice(0, 200)}`,
-      expected: 'an address that answers',
-      got,
-      remedy,
-      cause,
-    });
-  let response: Response;
-  try {
-    response = await fetch(address);
-  } catch (cause) {
-    // What went wrong stands one deeper.
-    const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause : cause;
-    const said = reason instanceof Error ? reason.message || reason.name : String(reason);
-    throw problem(said, 'Check the address and the connection.', cause);
-  }
-  if (!response.ok) throw problem(`HTTP ${response.status} ${response.statusText}`.trim(), 'Check the address.');
-  return new Uint8Array(await response.arrayBuffer());
 }
 
 /** Writes a picture as PNG or JPEG, by the ending of the path, whole or not at all. @throws FileError, ArgumentError. */

@@ -2,9 +2,9 @@ import { ArgumentError, LimitError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
 import type { Placement, Size } from '../image/letterbox.js';
-import type { Picture } from '../image/picture.js';
 import { Tensor } from '../tensor/tensor.js';
 import { eachBand } from './bands.js';
+import { type AnyPicture, isOnDevice, type PixelOrder } from './device_picture.js';
 
 export interface PrepareOptions {
   /** Size of the output, in pixels. */
@@ -21,13 +21,13 @@ export interface PrepareOptions {
 /**
  * Pictures as network input [n, height, width, 4]: bilinear with half-pixel centres (an area mean below a scale of 0.5),
  * (value − mean) / std; the fourth channel and the area beside a picture are 0. A picture of any size: what the device
- * cannot hold at once goes through it in bands, with the same result.
+ * cannot hold at once goes through it in bands, with the same result; one that is on the device already is read there.
  * @throws ArgumentError for data or placements that do not fit; LimitError where the result is too large for the device, or
  * so small that one row of it is made of more pixels than the device holds.
  */
 export function prepareImages(
   device: GPUDevice | Gpu,
-  pictures: readonly Picture[],
+  pictures: readonly AnyPicture[],
   options: PrepareOptions,
 ): Tensor<'f32'> {
   return prepareImagesBy(undefined, device, pictures, options);
@@ -37,7 +37,7 @@ export function prepareImages(
 export function prepareImagesBy(
   bandBytes: number | undefined,
   device: GPUDevice | Gpu,
-  pictures: readonly Picture[],
+  pictures: readonly AnyPicture[],
   options: PrepareOptions,
 ): Tensor<'f32'> {
   const gpu = device instanceof Gpu ? device : Gpu.of(device);
@@ -54,7 +54,7 @@ export function prepareImagesBy(
 /** `prepareImages` into a tensor [n, height, width, 4] that there is already: the input of a plan. Not public. */
 export function prepareImagesInto(
   output: Tensor,
-  pictures: readonly Picture[],
+  pictures: readonly AnyPicture[],
   {
     width,
     height,
@@ -72,19 +72,7 @@ export function prepareImagesInto(
   pictures.forEach((picture, image) => {
     const placed = placements[image]!;
     const area = placed.scale < 0.5;
-    const ratio = picture.height / placed.height;
-    // A row more on either side than by exact numbers.
-    const sourceRows = (first: number, end: number) =>
-      area
-        ? ([first * ratio - 1, end * ratio + 1] as const)
-        : ([(first + 0.5) * ratio - 1.5, (end - 0.5) * ratio + 1.5] as const);
-    const bands = {
-      operation: 'prepareImages',
-      outputRows: placed.height,
-      sourceRows,
-      ...(bandBytes === undefined ? {} : { bytes: bandBytes }),
-    };
-    eachBand(gpu, picture, bands, ({ first, rows, sourceRow, source }) => {
+    const run = (first: number, rows: number, source: Tensor<'u32'>, at: PixelOrder): void => {
       // What lies below the picture comes with its last rows.
       const through = first + rows === placed.height ? height - first : rows;
       gpu.run('prepare_image', {
@@ -96,7 +84,9 @@ export function prepareImagesInto(
           width,
           height,
           image,
-          source_row: sourceRow,
+          start: at.start,
+          step_x: at.stepX,
+          step_y: at.stepY,
           first,
           rows: through,
           area: area ? 1 : 0,
@@ -111,19 +101,39 @@ export function prepareImagesInto(
         buffers: { picture: source.buffer, y: output.buffer },
         grid: flatGrid(width * through, 64),
       });
+    };
+    if (isOnDevice(picture)) {
+      run(0, placed.height, picture.pixels, picture);
+      return;
+    }
+    const ratio = picture.height / placed.height;
+    // A row more on either side than by exact numbers.
+    const sourceRows = (first: number, end: number) =>
+      area
+        ? ([first * ratio - 1, end * ratio + 1] as const)
+        : ([(first + 0.5) * ratio - 1.5, (end - 0.5) * ratio + 1.5] as const);
+    const bands = {
+      operation: 'prepareImages',
+      outputRows: placed.height,
+      sourceRows,
+      ...(bandBytes === undefined ? {} : { bytes: bandBytes }),
+    };
+    eachBand(gpu, picture, bands, ({ first, rows, sourceRow, source }) => {
+      run(first, rows, source, { start: -sourceRow * picture.width, stepX: 1, stepY: picture.width });
     });
   });
 }
 
-function check(picture: Picture, placed: Placement | undefined, canvas: Size): void {
+function check(picture: AnyPicture, placed: Placement | undefined, canvas: Size): void {
   const bytes = picture.width * picture.height * 4;
+  const whole = isOnDevice(picture) || picture.data.length === bytes;
   const fits =
     placed && placed.width >= 1 && placed.height >= 1 && placed.width <= canvas.width && placed.height <= canvas.height;
-  if (!fits || bytes === 0 || picture.data.length !== bytes) {
+  if (!fits || bytes === 0 || !whole) {
     throw new ArgumentError({
       operation: 'prepareImages',
       expected: `RGBA data of ${picture.width}×${picture.height} pixels, placed inside ${canvas.width}×${canvas.height}`,
-      got: `${picture.data.length} bytes, placed as ${placed ? `${placed.width}×${placed.height}` : 'nothing'}`,
+      got: `${isOnDevice(picture) ? bytes : picture.data.length} bytes, placed as ${placed ? `${placed.width}×${placed.height}` : 'nothing'}`,
       remedy: 'Pass four bytes a pixel, and one placement for each picture.',
     });
   }

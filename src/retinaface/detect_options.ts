@@ -2,6 +2,9 @@ import { checkOptions, describe } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import type { Size } from '../image/letterbox.js';
 
+/** Degrees clockwise. */
+export type Rotation = 0 | 90 | 180 | 270;
+
 /** How faces are searched for. */
 export interface DetectOptions {
   /** Faces must score more than this; 0 to 1. Default 0.5. */
@@ -18,6 +21,19 @@ export interface DetectOptions {
    * 2,150 pixels where it is larger.
    */
   readonly size?: 'original' | number | Size;
+  /**
+   * Each picture is searched at that size times each of these, and what several find is one face: `[1, 2]` for faces of a few
+   * pixels, `[0.5, 1]` for some that fill the picture. Above 0, at most 16. Default `[1]`.
+   */
+  readonly scales?: readonly number[];
+  /**
+   * Each picture is searched turned clockwise by each of these degrees, and what is found is turned back: `[0, 90, 180, 270]` for
+   * pictures and people that lie on their side or stand on their head. Of such faces left is left where the face is upright.
+   * Default `[0]`.
+   */
+  readonly rotations?: readonly Rotation[];
+  /** Ends the search; `detect` then throws the signal's reason, and what the device is about to finish harms nothing. */
+  readonly signal?: AbortSignal;
   /** Hears of each picture that has more than `maxFaces` faces, by its place among those that were passed. */
   readonly onCut?: (index: number) => void;
 }
@@ -29,10 +45,24 @@ export interface Detection {
   readonly maxFaces: number;
   readonly topK: number;
   readonly size: DetectOptions['size'];
+  /** Each once. */
+  readonly scales: readonly number[];
+  /** Quarters of a turn clockwise, each once. */
+  readonly turns: readonly number[];
 }
 
 /** What `detect` takes where an option is left out. */
-export const DETECT_DEFAULTS = { scoreThreshold: 0.5, nmsThreshold: 0.4, maxFaces: 750, topK: 5000 } as const;
+export const DETECT_DEFAULTS = {
+  scoreThreshold: 0.5,
+  nmsThreshold: 0.4,
+  maxFaces: 750,
+  topK: 5000,
+  scales: [1],
+  rotations: [0],
+} as const;
+
+/** Greatest multiple of a size. */
+export const MAX_SCALE = 16;
 
 /** Candidates whose removal mask fits the memory of a workgroup. */
 const MOST_CANDIDATES = 32_768;
@@ -48,15 +78,21 @@ export function detectionOf(options: DetectOptions): Detection {
     maxFaces: 'number',
     topK: 'number',
     size: 'any',
+    scales: 'array',
+    rotations: 'array',
+    signal: 'object',
     onCut: 'function',
   });
-  const { scoreThreshold, nmsThreshold, maxFaces, topK, size } = { ...DETECT_DEFAULTS, ...defined(options) };
-  const check = (name: keyof Detection, value: unknown, valid: boolean, expected: string): void => {
+  const { scoreThreshold, nmsThreshold, maxFaces, topK, size, scales, rotations } = {
+    ...DETECT_DEFAULTS,
+    ...defined(options),
+  };
+  const check = (name: keyof DetectOptions, value: unknown, valid: boolean, expected: string): void => {
     if (valid) return;
     throw new ArgumentError({
       operation: 'detect',
       expected: `${name} to be ${expected}`,
-      got: describe(value),
+      got: Array.isArray(value) ? JSON.stringify(value) : describe(value),
       remedy: `Pass another ${name}, or leave it out.`,
     });
   };
@@ -75,8 +111,20 @@ export function detectionOf(options: DetectOptions): Detection {
     const valid = size === undefined || size === 'original' || whole(size, 16, MAX_SIDE);
     check('size', size, valid, `'original', a whole number of 16 to ${MAX_SIDE}, or { width, height }`);
   }
+  const isScale = (scale: unknown): boolean => typeof scale === 'number' && scale > 0 && scale <= MAX_SCALE;
+  check('scales', scales, scales.length > 0 && scales.every(isScale), `factors above 0 and at most ${MAX_SCALE}`);
+  const isRotation = (degrees: unknown): boolean => [0, 90, 180, 270].some((each) => each === degrees);
+  check('rotations', rotations, rotations.length > 0 && rotations.every(isRotation), 'some of 0, 90, 180, 270');
   // More faces than candidates there never are.
-  return { scoreThreshold, nmsThreshold, maxFaces: Math.min(maxFaces, topK), topK, size };
+  return {
+    scoreThreshold,
+    nmsThreshold,
+    maxFaces: Math.min(maxFaces, topK),
+    topK,
+    size,
+    scales: [...new Set(scales)],
+    turns: [...new Set(rotations)].map((degrees) => degrees / 90),
+  };
 }
 
 /** Without what is undefined, which counts as absent. */

@@ -1,5 +1,5 @@
 import { letterbox, type Placement, type Size } from '../image/letterbox.js';
-import type { Picture } from '../image/picture.js';
+import type { AnyPicture } from '../ops/device_picture.js';
 import type { DetectOptions } from './detect_options.js';
 
 /** Longest side, in pixels, up to which pictures are searched at their own size unless `size` says otherwise. */
@@ -7,7 +7,7 @@ export const DEFAULT_MAX_SIDE = 2150;
 
 /** A picture, where it lies on its canvas, and its place among those that were passed. */
 export interface PlacedPicture {
-  readonly picture: Picture;
+  readonly picture: AnyPicture;
   readonly placement: Placement;
   readonly index: number;
 }
@@ -17,11 +17,17 @@ export interface Canvas extends Size {
   readonly pictures: readonly PlacedPicture[];
 }
 
-/** Places pictures on as few canvases as `size` allows, in the order of their first pictures. */
-export function placeOnCanvases(pictures: readonly Picture[], size: DetectOptions['size']): Canvas[] {
+/** A picture as one pass sees it: at a multiple of the size that it would be searched at. */
+export interface View {
+  readonly picture: AnyPicture;
+  readonly scale: number;
+}
+
+/** Places views on as few canvases as `size` allows, in the order of their first pictures. */
+export function placeOnCanvases(views: readonly View[], size: DetectOptions['size']): Canvas[] {
   const canvases = new Map<string, Size & { readonly pictures: PlacedPicture[] }>();
-  for (const [index, picture] of pictures.entries()) {
-    const { width, height } = canvasFor(picture, size);
+  for (const [index, { picture, scale }] of views.entries()) {
+    const { width, height } = scaled(canvasFor(picture, size), scale);
     const placement = letterbox(picture.width, picture.height, { width, height });
     const key = `${width}×${height}`;
     let canvas = canvases.get(key);
@@ -34,6 +40,9 @@ export function placeOnCanvases(pictures: readonly Picture[], size: DetectOption
 function canvasFor({ width, height }: Size, size: DetectOptions['size']): Size {
   if (typeof size === 'number') return { width: size, height: size };
   if (typeof size === 'object') return size;
-  const scale = size === 'original' ? 1 : Math.min(1, DEFAULT_MAX_SIDE / Math.max(width, height));
+  return scaled({ width, height }, size === 'original' ? 1 : Math.min(1, DEFAULT_MAX_SIDE / Math.max(width, height)));
+}
+
+function scaled({ width, height }: Size, scale: number): Size {
   return { width: Math.max(1, Math.round(width * scale)), height: Math.max(1, Math.round(height * scale)) };
 }

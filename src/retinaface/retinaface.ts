@@ -1,12 +1,15 @@
+import { checkOptions, isPromise } from '../gpu/arguments.js';
 import { ArgumentError, DisposedError, WeightsError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
 import { checkPicture, type Picture } from '../image/picture.js';
+import type { PictureInput } from '../image/source.js';
+import { type AnyPicture, isOnDevice } from '../ops/device_picture.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import type { StateDict } from '../weights/state.js';
 import type { Configuration, ConfigurationName } from './config.js';
-import { detectionOf, type DetectOptions } from './detect_options.js';
+import { type Detection, detectionOf, type DetectOptions } from './detect_options.js';
 import {
   checkConfiguration,
   completeConfiguration,
@@ -16,7 +19,7 @@ import {
 import { networkOf } from './load.js';
 import { Network } from './network.js';
 import { readNetworkState } from './network_state.js';
-import { Searcher } from './searcher.js';
+import { type Found, Searcher } from './searcher.js';
 import { namedSource, readSource, type WeightsHost, type WeightsSource } from './weights_source.js';
 
 /** What `load` tells while it works. */
@@ -36,6 +39,35 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of `RetinaFace.create`. */
+export interface CreateOptions extends LoadOptions {
+  /** What `load` takes. Default: the weights in the box. */
+  readonly weights?: WeightsSource;
+  /** The device to use, which stays the caller's. Without it one is opened, and destroyed with the model. */
+  readonly device?: GPUDevice;
+  /** What `new RetinaFace` takes. */
+  readonly configuration?: ConfigurationName | GivenConfiguration;
+}
+
+/** How a platform reads a picture. */
+export interface PictureReading {
+  readonly gpu: Gpu;
+  /** What errors call the attempt. */
+  readonly operation: string;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What a platform adds to a model. */
+export interface ModelHost extends WeightsHost {
+  /**
+   * A picture as this platform has it; on the device where it need not pass through JavaScript, and then the model's to free.
+   * What a page shows is taken at the moment of the call.
+   */
+  readonly readPicture?: (source: PictureInput, reading: PictureReading) => AnyPicture | Promise<AnyPicture>;
+}
+
+const LOAD_OPTIONS = { onProgress: 'function', signal: 'object' } as const;
+
 /** Parts of a load, for its progress. */
 const READ = 0.4;
 const PARSED = 0.5;
@@ -44,12 +76,12 @@ const PARSED = 0.5;
  * RetinaFace: finds faces with five landmarks in pictures (Deng et al. 2020).
  *
  * ```ts
- * const model = new RetinaFace(device);
- * await model.load(); // the weights in the box; or a name, a path, a URL or bytes
- * const faces = await model.detect(picture);
+ * const model = await RetinaFace.create();
+ * const faces = await model.detect('photo.jpg');
+ * model.dispose();
  * ```
  *
- * Takes any `GPUDevice` and never destroys it. One `detect` of pictures of one size is one read, and one submission unless that
+ * `new RetinaFace(device)` and `load` do the same by hand. A device that is passed stays the caller's. One `detect` of pictures of one size is one read, and one submission unless that
  * were seconds of work for a slow GPU.
  */
 export class RetinaFace implements Disposable {
@@ -60,6 +92,52 @@ export class RetinaFace implements Disposable {
   #network: Network | undefined;
   #searcher: Searcher | undefined;
   #disposed = false;
+  #ownsDevice = false;
+
+  /**
+   * A model with weights on a device: one that is opened for it, and destroyed by `dispose`, or the one that is passed.
+   * @throws what `requestDevice`, the constructor and `load` throw, with nothing left open.
+   */
+  static async create(options: CreateOptions = {}): Promise<RetinaFace> {
+    const open = (): Promise<GPUDevice> =>
+      Promise.reject(
+        new ArgumentError({
+          operation: 'RetinaFace.create',
+          expected: 'a device',
+          got: 'none',
+          remedy: 'Pass { device }.',
+        }),
+      );
+    return this.make(options, open, (device, configuration) => new this(device, configuration));
+  }
+
+  /** `create` for an entry of the package, which knows how to open a device. */
+  protected static async make<M extends RetinaFace>(
+    options: CreateOptions,
+    open: () => Promise<GPUDevice>,
+    construct: (device: GPUDevice, configuration: CreateOptions['configuration']) => M,
+  ): Promise<M> {
+    checkOptions('RetinaFace.create', options, {
+      weights: 'any',
+      device: 'any',
+      configuration: 'string|object',
+      ...LOAD_OPTIONS,
+    });
+    const { weights, device, configuration, ...loading } = options;
+    loading.signal?.throwIfAborted();
+    const own = device === undefined ? await open() : undefined;
+    let model: M | undefined;
+    try {
+      model = construct(device ?? own!, configuration);
+      await model.load(weights, loading);
+    } catch (error) {
+      model?.dispose();
+      own?.destroy();
+      throw error;
+    }
+    model.#ownsDevice = own !== undefined;
+    return model;
+  }
 
   /**
    * `configuration`: a name, or an object with what a weights file cannot tell (the edges of anchors, the order of
@@ -105,6 +183,7 @@ export class RetinaFace implements Disposable {
    */
   async load(source?: WeightsSource, options: LoadOptions = {}): Promise<void> {
     this.#assertLive();
+    checkOptions('load', options, LOAD_OPTIONS);
     const { onProgress, signal } = options;
     const named = namedSource(source);
     if (named && this.#wanted && this.#wanted.name !== named.configuration) {
@@ -167,19 +246,19 @@ export class RetinaFace implements Disposable {
   }
 
   /**
-   * Finds the faces of a picture, or of several, best first. Boxes and landmarks are in pixels of the picture that was
-   * passed; a box may reach past its edge. "Left" is the picture's left. Of several pictures, as many as fit the device share
-   * a pass.
-   * @throws ImageError or ArgumentError for bad input, LimitError before anything is allocated for a size at which the device
-   * cannot search, naming one at which it can.
+   * Finds the faces of a picture, or of several, best first. A picture is whatever `PictureInput` lists: pixels, a file's bytes or
+   * address, in Node a path, in a page what it shows, which is taken at the moment of the call. Boxes and landmarks are in
+   * pixels of the upright picture; a box may reach past its edge. "Left" is the picture's left. Of several pictures, as many
+   * as fit the device share a pass; all of them are read before the search.
+   * @throws ImageError, FileError or ArgumentError for bad input, LimitError before anything is allocated for a size at which
+   * the device cannot search, naming one at which it can; the reason of `options.signal` when that aborts.
    */
-  async detect(picture: Picture, options?: DetectOptions): Promise<Face[]>;
-  async detect(pictures: readonly Picture[], options?: DetectOptions): Promise<Face[][]>;
-  async detect(input: Picture | readonly Picture[], options: DetectOptions = {}): Promise<Face[] | Face[][]> {
-    const pictures = Array.isArray(input)
-      ? (input as readonly Picture[]).map((picture, i) => checkPicture(picture, `detect, picture ${i} of the array`))
-      : [checkPicture(input as Picture, 'detect')];
+  async detect(picture: PictureInput, options?: DetectOptions): Promise<Face[]>;
+  async detect(pictures: readonly PictureInput[], options?: DetectOptions): Promise<Face[][]>;
+  async detect(input: PictureInput | readonly PictureInput[], options: DetectOptions = {}): Promise<Face[] | Face[][]> {
     const detection = detectionOf(options);
+    const { signal } = options;
+    signal?.throwIfAborted();
     if (this.network.training) {
       throw new ArgumentError({
         operation: 'detect',
@@ -188,13 +267,37 @@ export class RetinaFace implements Disposable {
         remedy: 'Call `model.network.train(false)` first.',
       });
     }
-    const found = await this.#searcher!.search(pictures, detection);
+    const isList = Array.isArray(input);
+    const sources = isList ? (input as readonly PictureInput[]) : [input as PictureInput];
+    const names = sources.map((_, i) => (isList ? `detect, picture ${i} of the array` : 'detect'));
+    const found = await untilAborted(this.#search(sources, names, detection, signal), signal);
     for (const [index, { cut }] of found.entries()) if (cut) options.onCut?.(index);
     const faces = found.map((each) => [...each.faces]);
-    return Array.isArray(input) ? faces : faces[0]!;
+    return isList ? faces : faces[0]!;
   }
 
-  /** Frees all that the model holds on the device; the device itself stays. */
+  async #search(
+    sources: readonly PictureInput[],
+    names: readonly string[],
+    detection: Detection,
+    signal: AbortSignal | undefined,
+  ): Promise<readonly Found[]> {
+    const { readPicture = checkedPicture } = this.host;
+    const pictures = readAll(
+      sources.map((source, i) => () => readPicture(source, { gpu: this.gpu, operation: names[i]!, signal })),
+    );
+    // Pixels that the caller may change after the call are taken before anything is waited for.
+    const read = isPromise(pictures) ? await pictures : pictures;
+    try {
+      signal?.throwIfAborted();
+      this.#assertLive();
+      return await this.#searcher!.search(read, detection, signal);
+    } finally {
+      free(read);
+    }
+  }
+
+  /** Frees all that the model holds on the device; the device itself stays, unless `create` opened it. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
@@ -204,14 +307,15 @@ export class RetinaFace implements Disposable {
     this.#searcher = undefined;
     // The last one gives back what was kept for the next detection.
     if (this.gpu.memory().buffers === 0) this.gpu.trim();
+    if (this.#ownsDevice) this.gpu.device.destroy();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
   }
 
-  /** How this platform reads and keeps weights; the entries of the package add theirs. */
-  protected get host(): WeightsHost {
+  /** How this platform reads pictures, and reads and keeps weights; the entries of the package add theirs. */
+  protected get host(): ModelHost {
     return {};
   }
 
@@ -230,5 +334,59 @@ export class RetinaFace implements Disposable {
       got: 'one that was disposed of',
       remedy: 'Make a new model.',
     });
+  }
+}
+
+/** Pixels, where a platform reads nothing else. */
+function checkedPicture(source: PictureInput, { operation }: PictureReading): Picture {
+  return checkPicture(source as Picture, operation);
+}
+
+/** All pictures, waited for only where one has to be; where one fails, the others are freed. */
+function readAll(
+  reads: readonly (() => AnyPicture | Promise<AnyPicture>)[],
+): readonly AnyPicture[] | Promise<readonly AnyPicture[]> {
+  const begun: (AnyPicture | Promise<AnyPicture>)[] = [];
+  let failed: { readonly error: unknown } | undefined;
+  for (const read of reads) {
+    try {
+      begun.push(read());
+    } catch (error) {
+      failed = { error };
+      break;
+    }
+  }
+  if (!failed && !begun.some(isPromise)) return begun as readonly AnyPicture[];
+  return Promise.allSettled(begun.map((each) => Promise.resolve(each))).then((results) => {
+    const pictures = results.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+    const rejected = results.find((result) => result.status === 'rejected');
+    if (!rejected && !failed) return pictures;
+    free(pictures);
+    throw rejected ? rejected.reason : failed!.error;
+  });
+}
+
+/** Gives back what pictures hold of the device. */
+function free(pictures: readonly AnyPicture[]): void {
+  for (const picture of pictures) if (isOnDevice(picture)) picture.pixels.dispose();
+}
+
+/** The promise, or the reason of `signal` as soon as that aborts; what the work comes to is then nobody's. */
+async function untilAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return work;
+  let stop: (() => void) | undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => {
+      // Whatever a caller aborts with is thrown as it is.
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', stop, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener('abort', stop!);
+    work.catch(() => undefined);
   }
 }

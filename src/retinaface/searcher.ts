@@ -5,15 +5,23 @@ import type { Choices } from '../gpu/choices.js';
 import { LimitError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
+import { applyOrientation } from '../image/exif.js';
 import type { Size } from '../image/letterbox.js';
-import type { Picture } from '../image/picture.js';
+import { turnFaceBack, voteBoxes } from '../image/passes.js';
+import {
+  type AnyPicture,
+  type DevicePicture,
+  isOnDevice,
+  turnedOnDevice,
+  uploadPicture,
+} from '../ops/device_picture.js';
 import { prepareImagesInto } from '../ops/prepare_images.js';
 import { Plans } from '../tensor/plans.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Detection } from './detect_options.js';
 import { readFaces, rowLength } from './face_rows.js';
 import type { Network } from './network.js';
-import { type PlacedPicture, placeOnCanvases } from './placing.js';
+import { type PlacedPicture, placeOnCanvases, type View } from './placing.js';
 import { cutTile, mergeTiles, TILE_OVERLAP, tilesOf } from './tiles.js';
 
 /** Faces of a picture, best first. */
@@ -30,6 +38,9 @@ const TILE_SIDES = [4096, 3072, 2560, 2048, 1536, 1280] as const;
 
 /** Sizes that were tried are remembered up to so many. */
 const REHEARSALS = 1024;
+
+/** What EXIF calls turns clockwise by 0, 1, 2 and 3 quarters. */
+const ORIENTATIONS = [1, 6, 3, 8] as const;
 
 /** Searches pictures with one network: in passes that fit the device, each with one read. */
 export class Searcher implements Disposable {
@@ -54,16 +65,56 @@ export class Searcher implements Disposable {
   }
 
   /**
-   * Faces of each picture. Pictures that fill the same canvas share passes, as many as fit the device; each is found exactly
-   * as it would be alone. One that is searched at its own size and does not fit is searched in tiles.
-   * @throws LimitError before anything is allocated for a size that does not fit, naming one that does.
+   * Faces of each picture, in pixels of the picture as it was passed. It is searched once for each scale and turn that
+   * `detection` asks for; what several find is put to the vote.
+   * @throws LimitError before anything is allocated for a size that does not fit, naming one that does; the reason of `signal`
+   * when that aborts between two passes.
    */
-  async search(pictures: readonly Picture[], detection: Detection): Promise<Found[]> {
-    const found = new Array<Found>(pictures.length);
+  async search(pictures: readonly AnyPicture[], detection: Detection, signal?: AbortSignal): Promise<Found[]> {
+    const { scales, turns, nmsThreshold, maxFaces } = detection;
+    if (turns.length === 1 && scales.length === 1 && turns[0] === 0) {
+      const views = pictures.map((picture) => ({ picture, scale: scales[0]! }));
+      return this.#searchViews(views, detection, signal);
+    }
+    const uploaded: DevicePicture[] = [];
+    try {
+      const views = pictures.flatMap((picture) => {
+        // Once for all views.
+        const copy = isOnDevice(picture) ? undefined : uploadPicture(this.#gpu, picture);
+        if (copy) uploaded.push(copy);
+        return turns.flatMap((turn) => {
+          const turned = turnedPicture(copy ?? picture, turn);
+          return scales.map((scale) => ({ picture: turned, scale }));
+        });
+      });
+      const found = await this.#searchViews(views, detection, signal);
+      const many = turns.length * scales.length;
+      return pictures.map((picture, i) => {
+        const passes = found.slice(i * many, (i + 1) * many);
+        const seen = passes.flatMap(({ faces }, pass) => {
+          const turn = turns[Math.floor(pass / scales.length)]!;
+          return faces.map((face) => ({ ...turnFaceBack(face, turn, picture), turn }));
+        });
+        const faces = voteBoxes(seen, nmsThreshold, (a, b) => a.turn === b.turn).map(withoutTurn);
+        const cut = passes.some((pass) => pass.cut) || faces.length > maxFaces;
+        return { faces: faces.slice(0, maxFaces), cut };
+      });
+    } finally {
+      for (const { pixels } of uploaded) pixels.dispose();
+    }
+  }
+
+  /**
+   * Faces of each view. Those that fill the same canvas share passes, as many as fit the device; each is found exactly as it
+   * would be alone. One that is searched pixel for pixel and does not fit is searched in tiles.
+   */
+  async #searchViews(views: readonly View[], detection: Detection, signal: AbortSignal | undefined): Promise<Found[]> {
+    const found = new Array<Found>(views.length);
     const passes: (() => Promise<void>)[] = [];
-    for (const canvas of placeOnCanvases(pictures, detection.size)) {
+    for (const canvas of placeOnCanvases(views, detection.size)) {
       const most = this.#picturesAPass(canvas, canvas.pictures.length, detection);
-      if (most === 0 && detection.size !== 'original') throw this.#tooLarge(canvas, detection);
+      const inTiles = detection.size === 'original' && canvas.pictures.every(({ placement }) => placement.scale === 1);
+      if (most === 0 && !inTiles) throw this.#tooLarge(canvas, detection);
       for (let at = 0; at < canvas.pictures.length; at += Math.max(1, most)) {
         const group = canvas.pictures.slice(at, at + Math.max(1, most));
         passes.push(async () => {
@@ -76,21 +127,32 @@ export class Searcher implements Disposable {
                     this.#tileSide(canvas, detection),
                     TILE_OVERLAP,
                     detection,
+                    signal,
                   ),
                 ];
           for (const [i, { index }] of group.entries()) found[index] = results[i]!;
         });
       }
     }
-    for (const pass of passes) await pass();
+    for (const pass of passes) {
+      signal?.throwIfAborted();
+      await pass();
+    }
     return found;
   }
 
   /** Searches a picture pixel for pixel, a tile of at most `side` pixels after the other. */
-  async searchInTiles(picture: Picture, side: number, overlap: number, detection: Detection): Promise<Found> {
+  async searchInTiles(
+    picture: AnyPicture,
+    side: number,
+    overlap: number,
+    detection: Detection,
+    signal?: AbortSignal,
+  ): Promise<Found> {
     const found = [];
     let cut = false;
     for (const tile of tilesOf(picture, side, overlap)) {
+      signal?.throwIfAborted();
       const placement = { scale: 1, width: tile.width, height: tile.height };
       const [result] = await this.#pass(tile, [{ picture: cutTile(picture, tile), placement, index: 0 }], detection);
       found.push({ tile, faces: result!.faces });
@@ -220,4 +282,14 @@ export class Searcher implements Disposable {
       cause,
     });
   }
+}
+
+/** The picture turned clockwise by so many quarters: on the device by the order in which its pixels are read. */
+function turnedPicture(picture: AnyPicture, quarters: number): AnyPicture {
+  if (isOnDevice(picture)) return turnedOnDevice(picture, quarters);
+  return applyOrientation(picture, ORIENTATIONS[quarters]!);
+}
+
+function withoutTurn({ score, box, landmarks }: Face): Face {
+  return { score, box, ...(landmarks ? { landmarks } : {}) };
 }

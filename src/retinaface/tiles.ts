@@ -1,5 +1,6 @@
 import { type Face, iouOf } from '../image/face.js';
-import type { Picture } from '../image/picture.js';
+import { mapLandmarks } from '../image/passes.js';
+import { type AnyPicture, isOnDevice, partOf } from '../ops/device_picture.js';
 
 /** A part of a picture that is searched on its own. */
 export interface Tile {
@@ -55,7 +56,9 @@ function alongAxis(length: number, side: number, overlap: number) {
 }
 
 /** The pixels of a tile. */
-export function cutTile({ data, width }: Picture, tile: Tile): Picture {
+export function cutTile(picture: AnyPicture, tile: Tile): AnyPicture {
+  if (isOnDevice(picture)) return partOf(picture, tile.x, tile.y, tile);
+  const { data, width } = picture;
   const cut = new Uint8Array(tile.width * tile.height * 4);
   for (let row = 0; row < tile.height; row++) {
     const from = 4 * ((tile.y + row) * width + tile.x);
@@ -90,20 +93,9 @@ function isOwn({ box: { x1, y1, x2, y2 } }: Face, { core }: Tile): boolean {
 }
 
 function moved({ score, box, landmarks }: Face, dx: number, dy: number): Face {
-  const move = ({ x, y }: { x: number; y: number }) => ({ x: x + dx, y: y + dy });
   return {
     score,
     box: { x1: box.x1 + dx, y1: box.y1 + dy, x2: box.x2 + dx, y2: box.y2 + dy },
-    ...(landmarks
-      ? {
-          landmarks: {
-            leftEye: move(landmarks.leftEye),
-            rightEye: move(landmarks.rightEye),
-            nose: move(landmarks.nose),
-            leftMouth: move(landmarks.leftMouth),
-            rightMouth: move(landmarks.rightMouth),
-          },
-        }
-      : {}),
+    ...(landmarks ? { landmarks: mapLandmarks(landmarks, ({ x, y }) => ({ x: x + dx, y: y + dy })) } : {}),
   };
 }

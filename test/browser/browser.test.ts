@@ -13,13 +13,13 @@ import { build } from 'esbuild';
 import { test } from 'uvu';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { drawnPicture } from '../helpers/drawn_picture.js';
-import { decodeImage, encodePng } from '../../src/node/codecs.js';
+import { decodeImage, encodeJpeg, encodePng } from '../../src/node/codecs.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { writeSafetensors } from '../../src/weights/safetensors.js';
 import { testDevice as device } from '../helpers/device.js';
 import { formulaState } from '../helpers/formula_state.js';
 import { haveSharedData, sharedData } from '../helpers/shared_data.js';
-import type { Findings, Job } from './page.js';
+import type { Findings, Job, JobFindings, SourceName } from './page.js';
 import { assertSameFaces } from './same_faces.js';
 import { testUnless } from '../helpers/unless.js';
 
@@ -113,20 +113,63 @@ async function browse<T>(address: string, work: Promise<T>): Promise<T> {
   }
 }
 
-testUnless(noChromium)('a page in Chromium finds what Node finds', async () => {
+/** Every way in which a page has a picture; `page.ts` lists them, too, but runs only there. */
+const SOURCES: Readonly<Record<SourceName, true>> = {
+  pixels: true,
+  address: true,
+  URL: true,
+  Response: true,
+  Blob: true,
+  File: true,
+  bytes: true,
+  ArrayBuffer: true,
+  ImageData: true,
+  image: true,
+  canvas: true,
+  OffscreenCanvas: true,
+  ImageBitmap: true,
+  VideoFrame: true,
+  video: true,
+};
+
+/** A JPEG that says it lies on its side: EXIF orientation 6. */
+function lying(jpeg: Uint8Array): Uint8Array {
+  const tiff = [0x4d, 0x4d, 0, 42, 0, 0, 0, 8, 0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6, 0, 0, 0, 0, 0, 0];
+  const segment = [...Buffer.from('Exif\0\0'), ...tiff];
+  return Uint8Array.from([...jpeg.subarray(0, 2), 0xff, 0xe1, 0, segment.length + 2, ...segment, ...jpeg.subarray(2)]);
+}
+
+testUnless(noChromium)('a page in Chromium finds what Node finds, in whatever it has; slips are told', async () => {
   const gpu = Gpu.of(device);
   const published = 'mobilenet0.25_Final.pth';
+  const formula = 'formula.safetensors';
   const weights = new Map<string, Uint8Array>([
-    ['formula.safetensors', writeSafetensors(formulaState(gpu, 'published-mobilenet0.25'))],
+    [formula, writeSafetensors(formulaState(gpu, 'published-mobilenet0.25'))],
   ]);
-  const pictures = new Map<string, Uint8Array>([['drawn.png', encodePng(drawnPicture(96, 80))]]);
-  const jobs: Job[] = [
-    { weights: 'formula.safetensors', picture: 'drawn.png', options: { scoreThreshold: 0.5, maxFaces: 20 } },
-  ];
+  const pictures = new Map<string, Uint8Array>([
+    ['drawn.png', encodePng(drawnPicture(94, 80))],
+    ['lying.jpg', lying(encodeJpeg(drawnPicture(96, 64)))],
+  ]);
+  const options = { scoreThreshold: 0.5, maxFaces: 20 };
+  const jobs: Job[] = (Object.keys(SOURCES) as SourceName[]).map((source) => ({
+    weights: formula,
+    picture: 'drawn.png',
+    source,
+    options,
+  }));
+  for (const source of ['pixels', 'address', 'image', 'File'] as const) {
+    jobs.push({ weights: formula, picture: 'lying.jpg', source, options });
+  }
+  jobs.push({
+    weights: formula,
+    picture: 'drawn.png',
+    source: 'canvas',
+    options: { ...options, rotations: [0, 90, 180, 270], scales: [1, 2] },
+  });
   if (haveSharedData) {
     weights.set(published, readFileSync(sharedData(`checkpoints/${published}`)));
     pictures.set('photo.jpg', readFileSync(sharedData('photos/13.jpg')));
-    jobs.push({ weights: published, picture: 'photo.jpg', options: { size: 320 } });
+    jobs.push({ weights: published, picture: 'photo.jpg', source: 'address', options: { size: 320 } });
   }
 
   const bytes = [...weights, ...pictures].map(
@@ -137,6 +180,7 @@ testUnless(noChromium)('a page in Chromium finds what Node finds', async () => {
       ['/', ['text/html', PAGE]],
       ['/page.js', ['text/javascript', await bundle()]],
       ['/jobs.json', ['application/json', JSON.stringify(jobs)]],
+      ['/no-picture.txt', ['text/plain', '<!doctype html>']],
       ...bytes,
     ]),
   );
@@ -148,15 +192,33 @@ testUnless(noChromium)('a page in Chromium finds what Node finds', async () => {
     server.close();
   }
   if ('error' in found) assert.fail(`the page said: ${found.error}`);
-  for (const [i, { weights: from, picture, options }] of jobs.entries()) {
-    using model = new RetinaFace(device);
-    await model.load(weights.get(from));
+  const models = new Map<string, RetinaFace>();
+  for (const [i, { weights: from, picture, source, options: how }] of jobs.entries()) {
+    const model = models.get(from) ?? new RetinaFace(device);
+    if (!models.has(from)) await model.load(weights.get(from));
+    models.set(from, model);
     const image = decodeImage(pictures.get(picture)!, picture);
-    assert.equal(found.pixels[i], image.width * image.height);
-    const expected = await model.detect(image, options);
+    const { faces, pixels, readBack }: JobFindings = found.jobs[i]!;
+    assert.equal(pixels, image.width * image.height, source);
+    assert.equal(readBack, 0, `no pixel of ${source} passed through JavaScript`);
+    const expected = await model.detect(image, how);
     assert.ok(expected.length > 0, `Node finds a face in ${picture}`);
-    assertSameFaces(found.faces[i]!, expected);
+    assertSameFaces(faces, expected, `${source} of ${picture}`);
   }
+  for (const model of models.values()) model.dispose();
+  const slips: readonly RegExp[] = [
+    /^FileError: read picture from absent\.png: .*got HTTP 404 Not Found\. Check the address/,
+    /^ImageError: read no-picture\.txt: .*got a web page/,
+    /^ImageError: (detect|readImage): expected an image that loads, got one that does not/,
+    /^ImageError: .*a video that shows a frame, got one that has not loaded any yet\. Wait for its event/,
+    /^ImageError: .*got 0×150/,
+    /^ImageError: .*(got 0×0|got a ImageBitmap)/,
+    /^ArgumentError: .*got a promise\. Await it/,
+    /^ArgumentError: .*an image, video, canvas.* got a HTMLBodyElement/,
+    /^FileError: .*HTTP 404/,
+  ];
+  for (const [i, said] of found.slips.entries()) assert.match(said, slips[Math.floor(i / 2)]!);
+  assert.equal(found.slips.length, 2 * slips.length);
 });
 
 test.run();

@@ -10,7 +10,7 @@ import {
 } from '../../src/evaluate/evaluate_model.js';
 import { groundTruthFromSamples } from '../../src/evaluate/ground_truth.js';
 import { landmarkErrors } from '../../src/evaluate/landmarks.js';
-import { mirrorFace, mirrorPicture, voteBoxes } from '../../src/evaluate/passes.js';
+import { mirrorFace, mirrorPicture, voteBoxes } from '../../src/image/passes.js';
 import { iouOf } from '../../src/image/face.js';
 import { protocolOf, searchSize } from '../../src/evaluate/protocol.js';
 import { ArgumentError } from '../../src/gpu/errors.js';

@@ -9,6 +9,8 @@ test('RGB and grey become opaque RGBA, and RGBA is not copied', () => {
   assert.deepEqual([...checkPicture(grey, 'test').data], [7, 7, 7, 255, 9, 9, 9, 255]);
   const rgba = { data: new Uint8ClampedArray(24), width: 2, height: 3 };
   assert.equal(checkPicture(rgba, 'test').data, rgba.data);
+  const raw = { data: Uint8Array.of(7, 50, 9, 60), info: { width: 2, height: 1, channels: 2 } };
+  assert.deepEqual([...checkPicture(raw, 'test').data], [7, 7, 7, 50, 9, 9, 9, 60]);
 });
 
 test('what is no picture is refused by the name of the operation', () => {

@@ -4,11 +4,14 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { LimitError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
-import { iouOf } from '../../src/image/face.js';
+import { applyOrientation, type Orientation } from '../../src/image/exif.js';
+import { type Face, iouOf, type Point } from '../../src/image/face.js';
+import { turnFaceBack } from '../../src/image/passes.js';
 import type { Picture } from '../../src/image/picture.js';
 import { readImage } from '../../src/node/files.js';
 import { requestDevice, RetinaFace } from '../../src/node/index.js';
-import { type DetectOptions, detectionOf } from '../../src/retinaface/detect_options.js';
+import { type AnyPicture, turnedOnDevice, uploadPicture } from '../../src/ops/device_picture.js';
+import { type DetectOptions, detectionOf, type Rotation } from '../../src/retinaface/detect_options.js';
 import { Searcher } from '../../src/retinaface/searcher.js';
 import { mergeTiles, type Tile, tilesOf } from '../../src/retinaface/tiles.js';
 import { testDevice as device } from '../helpers/device.js';
@@ -212,6 +215,88 @@ test('more faces than are wanted are told', async () => {
   assert.ok(cut.some((index) => index === 1));
 });
 
+/** Asserts that both lists hold the same faces, in any order: boxes and points within `pixels`. */
+function assertSameFaces(actual: readonly Face[], expected: readonly Face[], pixels: number): void {
+  const numbers = ({ box, landmarks }: Face): number[] => [
+    ...Object.values<number>({ ...box }),
+    ...Object.values<Point>({ ...landmarks! }).flatMap(({ x, y }) => [x, y]),
+  ];
+  assert.equal(actual.length, expected.length);
+  for (const face of expected) {
+    const same = actual.filter((other) => {
+      const theirs = numbers(other);
+      return numbers(face).every((value, i) => Math.abs(value - theirs[i]!) <= pixels);
+    });
+    assert.equal(same.length, 1, JSON.stringify(face));
+  }
+}
+
+test('a picture that lies on its side or stands on its head has its faces where they are', async () => {
+  const [width, height] = [scene.width, scene.height];
+  const upright = await model.detect(scene, { size: 192 });
+  assert.ok(upright.length >= 2);
+  // EXIF's names of pictures that are turned clockwise by one, two and three quarters.
+  for (const [quarters, orientation] of [
+    [1, 6],
+    [2, 3],
+    [3, 8],
+  ] as const) {
+    const turned = applyOrientation(scene, orientation);
+    const rotations = [(360 - 90 * quarters) as Rotation];
+    const found = await model.detect(turned, { size: 192, rotations });
+    const again = found.map((face) => turnFaceBack(face, quarters, { width, height }));
+    assertSameFaces(again, upright, 1e-3);
+    if (quarters !== 1) continue;
+    const all = await model.detect(turned, { size: 192, rotations: [0, 90, 180, 270] });
+    for (const face of found) assert.ok(all.some(({ box }) => iouOf(box, face.box) > 0.9));
+  }
+});
+
+test('pictures on the device are read there: whole, in parts and turned', async () => {
+  const picture = enlarged(scene, 300, 200);
+  const device = uploadPicture(model.gpu, picture)!;
+  const detection = detectionOf({ size: 'original', scoreThreshold: 0.6 });
+  using searcher = new Searcher(model.gpu, model.network);
+  assert.deepEqual(await searcher.search([device], detection), await searcher.search([picture], detection));
+  const inTiles = (each: AnyPicture) => searcher.searchInTiles(each, 256, 128, detection);
+  assert.deepEqual(await inTiles(device), await inTiles(picture));
+  for (const [quarters, orientation] of [6, 3, 8].entries()) {
+    const turned = turnedOnDevice(device, quarters + 1);
+    const expected = applyOrientation(picture, orientation as Orientation);
+    assert.deepEqual(await searcher.search([turned], detection), await searcher.search([expected], detection));
+  }
+  device.pixels.dispose();
+});
+
+test('several scales and turns are several views of one picture, and a face that many see is one', async () => {
+  const options = { size: 192, scoreThreshold: 0.6 } as const;
+  // Anchors of a size are kept.
+  await model.detect(scene, { ...options, scales: [1, 1.25], rotations: [0, 90] });
+  const before = model.gpu.memory();
+  const single = await model.detect(scene, options);
+  const several = await model.detect([scene, scene], { ...options, scales: [1, 1.25], rotations: [0, 90] });
+  assert.deepEqual(several[0], several[1]);
+  for (const { box } of single) assert.equal(several[0]!.filter((face) => iouOf(face.box, box) > 0.4).length, 1);
+  assert.deepEqual(await model.detect(scene, { ...options, scales: [1], rotations: [0, 0] }), single);
+  assert.equal((await model.detect(scene, { ...options, scales: [1, 1.25], maxFaces: 1 })).length, 1);
+  assert.equal(model.gpu.memory().bytes, before.bytes);
+});
+
+test('a signal ends a search with its reason, and harms no other', async () => {
+  const expected = await model.detect(scene, { size: 192 });
+  const { bytes } = model.gpu.memory();
+  const controller = new AbortController();
+  const reason = new Error('enough');
+  const stopped = model.detect(scene, { size: 192, scales: [1, 1.25], signal: controller.signal });
+  const other = model.detect(scene, { size: 192, signal: new AbortController().signal });
+  controller.abort(reason);
+  await assert.rejects(stopped, (error) => error === reason);
+  await assert.rejects(model.detect(scene, { signal: controller.signal }), (error) => error === reason);
+  assert.deepEqual(await other, expected);
+  assert.deepEqual(await model.detect(scene, { size: 192 }), expected);
+  assert.equal(model.gpu.memory().bytes, bytes);
+});
+
 test('unknown options, and values of another type, are errors that say what was meant', async () => {
   const slips: readonly (readonly [unknown, RegExp])[] = [
     [{ threshold: 0.9 }, /got 'threshold'\. Did you mean 'scoreThreshold'\?/],
@@ -222,6 +307,10 @@ test('unknown options, and values of another type, are errors that say what was 
     [{ size: { width: 640 } }, /got 'undefined×|640×undefined/],
     [{ scoreThreshold: null }, /scoreThreshold to be a number, got null/],
     [{ scoreThreshold: '0.5' }, /got '0.5'/],
+    [{ scales: [] }, /scales to be factors above 0 and at most 16, got \[\]/],
+    [{ scales: [1, '2'] }, /got \[1,"2"\]/],
+    [{ rotations: [45] }, /rotations to be some of 0, 90, 180, 270, got \[45\]/],
+    [{ rotation: [90] }, /Did you mean 'rotations'/],
     [{ topK: 40_000 }, /topK to be a whole number of 1 to 32,768/],
     ['x', /options as an object of .*, got 'x'/],
     [null, /got null/],
@@ -241,8 +330,8 @@ test('what is no picture is told what to write instead; of several, which', asyn
   const { data, width, height } = scene;
   const slips: readonly (readonly [unknown, RegExp])[] = [
     [readImage('a.jpg').catch(() => undefined), /got a promise\. Await it/],
-    [Buffer.from('x'), /got a Buffer of 1 elements\. Decode it first: `await readImage/],
-    ['photo.jpg', /got 'photo.jpg'\. Decode it first/],
+    [Buffer.from('x'), /expected a PNG or JPEG picture, got a text file/],
+    ['photo.jpg', /FileError: read picture from photo.jpg: .*ENOENT.*Check the path/],
     [undefined, /got undefined/],
     [{ data: null, width: 2, height: 2 }, /data as a Uint8Array of 16 .* got null/],
     [{ data, width: 0, height: 0 }, /got 0×0\. There is nothing in it/],

@@ -1,5 +1,6 @@
-import { checkPicture, type Picture } from '../image/picture.js';
-import { type Box, type Face, iouOf, type Landmarks, type Point } from '../image/face.js';
+import { type Box, type Face, iouOf, type Landmarks, type Point } from './face.js';
+import type { Size } from './letterbox.js';
+import { checkPicture, type Picture } from './picture.js';
 
 /** The picture mirrored left to right. */
 export function mirrorPicture(picture: Picture): Picture {
@@ -30,19 +31,57 @@ export function mirrorFace({ score, box, landmarks }: Face, width: number): Face
 }
 
 /**
+ * A face of a picture that was turned clockwise by so many quarters, where it lies in the picture itself, whose size this is.
+ * Its points keep their names: left is left where the face is upright.
+ */
+export function turnFaceBack(face: Face, quarters: number, { width, height }: Size): Face {
+  if (quarters === 0) return face;
+  const turn = ({ x, y }: Point): Point =>
+    quarters === 1
+      ? { x: y, y: height - x }
+      : quarters === 2
+        ? { x: width - x, y: height - y }
+        : { x: width - y, y: x };
+  const a = turn({ x: face.box.x1, y: face.box.y1 });
+  const b = turn({ x: face.box.x2, y: face.box.y2 });
+  return {
+    score: face.score,
+    box: { x1: Math.min(a.x, b.x), y1: Math.min(a.y, b.y), x2: Math.max(a.x, b.x), y2: Math.max(a.y, b.y) },
+    ...(face.landmarks ? { landmarks: mapLandmarks(face.landmarks, turn) } : {}),
+  };
+}
+
+/** Each point through the same function. */
+export function mapLandmarks(landmarks: Landmarks, map: (point: Point) => Point): Landmarks {
+  return {
+    leftEye: map(landmarks.leftEye),
+    rightEye: map(landmarks.rightEye),
+    nose: map(landmarks.nose),
+    leftMouth: map(landmarks.leftMouth),
+    rightMouth: map(landmarks.rightMouth),
+  };
+}
+
+/**
  * Detections of several passes as one list, best first, by box voting (Gidaris and Komodakis 2015): the best face and all
  * that overlap it by more than `iouThreshold` become one, its score the best one's, its box and landmarks the mean of all,
- * weighted by score; then the best of the rest.
+ * weighted by score; then the best of the rest. Those that do not `agree` with the best one, seen upside down where it was
+ * upright, have no vote.
  */
-export function voteBoxes(faces: readonly Face[], iouThreshold: number): Face[] {
+export function voteBoxes<F extends Face>(
+  faces: readonly F[],
+  iouThreshold: number,
+  agree: (a: F, b: F) => boolean = () => true,
+): Face[] {
   let rest = [...faces].sort((a, b) => b.score - a.score);
   const merged: Face[] = [];
   for (let best = rest[0]; best; best = rest[0]) {
     const { box } = best;
     const voters = [best];
-    const others: Face[] = [];
+    const others: F[] = [];
     for (const face of rest.slice(1)) (iouOf(box, face.box) > iouThreshold ? voters : others).push(face);
-    merged.push(voters.length === 1 ? best : meanFace(best, voters));
+    const agreeing = voters.filter((face) => face === best || agree(voters[0]!, face));
+    merged.push(agreeing.length === 1 ? best : meanFace(best, agreeing));
     rest = others;
   }
   return merged;
