@@ -4,6 +4,8 @@ export default tseslint.config(
   {
     ignores: [
       '**/dist/**',
+      'dist/**',
+      '.cache/**',
       'node_modules/**',
       'bench/peers/**',
       'src/gpu/kernel_table.ts',

@@ -3,6 +3,7 @@
 // A file that runs no test fails the run. The last line is `N passed, N failed`, with `, N skipped` where some were.
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { compile, removeCompiled } from './compile.js';
 import { runFile, TESTS, wordsOf } from './test_file.js';
 
 const MINUTE = 60_000;
@@ -40,6 +41,9 @@ async function run(file: string): Promise<void> {
   if (words) console.log(words.replace(/^/gm, '    '));
 }
 
+const compiled = process.env['RETINAFACE_TEST_DENO'] === undefined ? await compile() : undefined;
+if (compiled !== undefined) process.env['RETINAFACE_TEST_COMPILED'] = compiled;
+
 // The GPU drivers for the CPU use all cores themselves; two files at a time keep the host's part busy too.
 const waiting = [...files];
 await Promise.all(
@@ -47,6 +51,7 @@ await Promise.all(
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await run(file);
   }),
 );
+if (compiled !== undefined) removeCompiled(compiled);
 const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
 console.log(`${counts.passed} passed, ${counts.failed} failed${skipped}`);
 process.exitCode = counts.failed > 0 ? 1 : 0;

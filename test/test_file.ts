@@ -1,6 +1,7 @@
 // Runs one test file in a process of its own, with a time limit, and counts what uvu says at its end.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { compiledFile } from './compile.js';
 
 /** The folder that test files are below. */
 export const TESTS = fileURLToPath(new URL('.', import.meta.url));
@@ -29,19 +30,25 @@ export interface FileRun {
 }
 
 /**
- * What runs a file, and its arguments before it: this Node, or the Deno that `RETINAFACE_TEST_DENO` names, whose WebGPU is wgpu
- * where Node's is Dawn. Deno reads TypeScript itself, and finds `x.ts` where `x.js` is imported.
+ * The command that runs a file: this Node, on what was compiled where `RETINAFACE_TEST_COMPILED` names a folder of it; or the
+ * Deno that `RETINAFACE_TEST_DENO` names, whose WebGPU is wgpu where Node's is Dawn. Deno reads TypeScript itself, and finds
+ * `x.ts` where `x.js` is imported.
  */
-function runtime(imports: readonly string[]): readonly [command: string, before: readonly string[]] {
-  const deno = process.env['RETINAFACE_TEST_DENO'];
-  if (deno === undefined) return [process.execPath, ['tsx', ...imports].flatMap((name) => ['--import', name])];
-  return [deno, ['run', '-A', '--node-modules-dir=manual', '--unstable-webgpu', '--unstable-sloppy-imports']];
+function commandOf(file: string, imports: readonly string[]): readonly [command: string, ...args: string[]] {
+  const { RETINAFACE_TEST_DENO: deno, RETINAFACE_TEST_COMPILED: compiled } = process.env;
+  if (deno !== undefined) {
+    return [deno, 'run', '-A', '--node-modules-dir=manual', '--unstable-webgpu', '--unstable-sloppy-imports', file];
+  }
+  const loaded = (names: readonly string[]): string[] => names.flatMap((name) => ['--import', name]);
+  if (compiled === undefined || !file.endsWith('.ts')) return [process.execPath, ...loaded(['tsx', ...imports]), file];
+  const own = (path: string): string => compiledFile(compiled, path);
+  return [process.execPath, '--enable-source-maps', ...loaded(imports.map(own)), own(file)];
 }
 
 /** `file`: a path, absolute or below the project. */
 export function runFile(file: string, { limit, imports = [], env = {} }: FileRun): Promise<FileOutcome> {
-  const [command, before] = runtime(imports);
-  const child = spawn(command, [...before, file], {
+  const [command, ...args] = commandOf(file, imports);
+  const child = spawn(command, args, {
     cwd: PROJECT,
     // Tests compute by the rules, whatever this machine was tuned to.
     env: { XDG_RUNTIME_DIR: '/tmp', RETINAFACE_TUNING: '0', ...process.env, ...env },

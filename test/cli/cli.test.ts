@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
 import { encodePng } from '../../src/node/codecs.js';
 import { readImage } from '../../src/node/files.js';
+import { RETINAFACE } from '../helpers/command_line.js';
 import { noSharedData, sharedData } from '../helpers/shared_data.js';
 import { testUnless } from '../helpers/unless.js';
 
@@ -26,9 +27,7 @@ interface Finished {
 
 /** Runs `retinaface` with arguments, in the temporary folder, with some standard input. */
 async function retinaface(args: readonly string[], input: string | Buffer = '', output?: number): Promise<Finished> {
-  const main = join(root, 'src/cli/main.ts');
-  const tsx = join(root, 'node_modules/tsx/dist/loader.mjs');
-  const child = spawn(process.execPath, ['--import', tsx, main, ...args], {
+  const child = spawn(process.execPath, [...RETINAFACE, ...args], {
     cwd: folder,
     stdio: ['pipe', output ?? 'pipe', 'pipe'],
   });

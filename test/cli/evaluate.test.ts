@@ -11,6 +11,7 @@ import { ArgumentError, RetinaFaceError } from '../../src/gpu/errors.js';
 import { encodePng } from '../../src/node/codecs.js';
 import { readImage } from '../../src/node/files.js';
 import { cells, chars, compressed, doubles, matlabFile } from '../evaluate/matlab_files.js';
+import { RETINAFACE } from '../helpers/command_line.js';
 import { noSharedData, sharedData } from '../helpers/shared_data.js';
 import { testUnless } from '../helpers/unless.js';
 
@@ -27,9 +28,7 @@ interface Finished {
 delete process.env['RETINAFACE_WEIGHTS'];
 
 async function evaluate(...args: readonly string[]): Promise<Finished> {
-  const main = join(root, 'src/cli/main.ts');
-  const tsx = join(root, 'node_modules/tsx/dist/loader.mjs');
-  const child = spawn(process.execPath, ['--import', tsx, main, 'evaluate', ...args], { cwd: folder });
+  const child = spawn(process.execPath, [...RETINAFACE, 'evaluate', ...args], { cwd: folder });
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (text: Buffer) => (stdout += text.toString()));

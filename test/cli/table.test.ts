@@ -10,6 +10,7 @@ import { test } from 'uvu';
 import { realPictures } from '../../src/cli/reproduce/material.js';
 import { encodePng } from '../../src/node/codecs.js';
 import { readImage } from '../../src/node/files.js';
+import { RETINAFACE } from '../helpers/command_line.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'retinaface-table-'));
@@ -18,7 +19,7 @@ test.after(() => {
 });
 
 const retinaface = (...args: readonly string[]) =>
-  spawnSync(process.execPath, ['--import', 'tsx', 'src/cli/main.ts', ...args], { cwd: root, encoding: 'utf8' });
+  spawnSync(process.execPath, [...RETINAFACE, ...args], { cwd: root, encoding: 'utf8' });
 const at = (name: string): string => join(folder, name);
 
 const small = ['--synthetic', '4', '--scene', '64', '--size', '64', '--batch', '2', '--epochs', '1', '--evaluate', '0'];

@@ -10,6 +10,7 @@ import { train, withTrainingRemedy } from '../../src/cli/train.js';
 import { parseSchedule } from '../../src/train/schedule.js';
 import { configurations } from '../../src/retinaface/config.js';
 import { DeviceLostError, FileError } from '../../src/gpu/errors.js';
+import { RETINAFACE } from '../helpers/command_line.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'retinaface-train-'));
@@ -17,7 +18,7 @@ test.after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const command = ['--import', 'tsx', 'src/cli/main.ts', 'train', '--config', 'published-mobilenet0.25'];
+const command = [...RETINAFACE, 'train', '--config', 'published-mobilenet0.25'];
 const small = ['--size', '64', '--batch', '2', '--epochs', '3', '--schedule', 'constant:0.001', '--evaluation', '2'];
 const scenes = [...command, ...small, '--synthetic', '8', '--save-every', '1'];
 

@@ -10,6 +10,7 @@ import { test } from 'uvu';
 import { formatJsonLines, parseJsonLines } from '../../src/data/labels.js';
 import { syntheticScene } from '../../src/data/synthetic.js';
 import { encodePng } from '../../src/node/codecs.js';
+import { RETINAFACE } from '../helpers/command_line.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'retinaface-pictures-'));
@@ -17,7 +18,7 @@ test.after(() => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-const command = ['--import', 'tsx', 'src/cli/main.ts', 'train', '--config', 'published-mobilenet0.25'];
+const command = [...RETINAFACE, 'train', '--config', 'published-mobilenet0.25'];
 const small = ['--size', '64', '--batch', '2', '--schedule', 'constant:0.001'];
 
 const run = (args: readonly string[]) => spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });

@@ -1,6 +1,7 @@
 // Puts each deliberate fault into its kernel and runs the test that must notice it, in a process of its own. Each such test
 // is run without a fault, too: there it must pass. `npm run test:faults -- WORD…` takes the faults whose kernel or words
 // hold a word. The last line is `N passed, N failed`, with `, N skipped` for kernels that this device cannot run.
+import { compile, removeCompiled } from '../compile.js';
 import { type FileOutcome, runFile } from '../test_file.js';
 import { FAULTS, type Fault } from './faults.js';
 
@@ -48,12 +49,14 @@ const work = [
   ...[...controls.values()].map((fault) => () => control(fault)),
   ...chosen.map((fault) => () => verify(fault)),
 ];
+const compiled = (process.env['RETINAFACE_TEST_COMPILED'] = await compile());
 // Two at a time: one links and loads while the other computes.
 await Promise.all(
   [0, 1].map(async () => {
     for (let next = work.shift(); next; next = work.shift()) await next();
   }),
 );
+removeCompiled(compiled);
 const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : '';
 console.log(`${counts.passed} passed, ${counts.failed} failed${skipped}`);
 process.exitCode = counts.failed > 0 || counts.passed === 0 ? 1 : 0;
