@@ -4,7 +4,6 @@ export default tseslint.config(
   {
     ignores: [
       '**/dist/**',
-      'dist/**',
       '.cache/**',
       'node_modules/**',
       'bench/peers/**',

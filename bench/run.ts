@@ -16,6 +16,7 @@ const HELP = `npm run bench: times kernels and whole detections on the adapter t
   npm run bench -- growth                    what a kernel costs as pixels, channels, batch and boxes grow
   npm run bench -- --json FILE               also writes a line of JSON a row
   npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
+    --fail-over R                            and exit code 1 where a row takes more than R times as long, beyond noise
 `;
 
 /** Ends the process over arguments that mean nothing. */
@@ -29,7 +30,12 @@ function argumentsOf(args: string[]) {
     return parseArgs({
       args,
       allowPositionals: true,
-      options: { json: { type: 'string' }, compare: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        json: { type: 'string' },
+        compare: { type: 'boolean' },
+        'fail-over': { type: 'string' },
+        help: { type: 'boolean', short: 'h' },
+      },
     });
   } catch (error) {
     return refuse('options that it has', error instanceof Error ? error.message : String(error));
@@ -50,7 +56,11 @@ function widthOf(names: readonly string[]): number {
   return Math.max(0, ...names.map(({ length }) => length)) + 2;
 }
 
-function compare(before: string, after: string): void {
+/**
+ * Prints the ratios of two runs; answers whether a row takes more than `most` times as long: its median, and beyond noise,
+ * its tenth percentile later than the ninetieth of before.
+ */
+function compare(before: string, after: string, most: number): boolean {
   const read = (file: string): Map<string, Result> => {
     try {
       const lines = readFileSync(file, 'utf8').trim().split('\n');
@@ -62,11 +72,19 @@ function compare(before: string, after: string): void {
   const old = read(before);
   const now = read(after);
   const width = widthOf([...now.keys()]);
+  const slower: string[] = [];
   for (const [name, result] of now) {
-    const median = old.get(name)?.median;
-    const ratio = median === undefined ? 'new' : `${(median / result.median).toFixed(2)}× as fast`;
-    console.log(`${name.padEnd(width)}${number(median, 2)} →${number(result.median, 2)} ms  ${ratio}`);
+    const was = old.get(name);
+    const ratio = was === undefined ? 'new' : `${(was.median / result.median).toFixed(2)}× as fast`;
+    const regressed = was !== undefined && result.median > most * was.median && result.p10 > was.p90;
+    if (regressed) slower.push(name);
+    const word = regressed ? '  SLOWER' : '';
+    console.log(`${name.padEnd(width)}${number(was?.median, 2)} →${number(result.median, 2)} ms  ${ratio}${word}`);
   }
+  for (const name of old.keys()) if (!now.has(name)) console.log(`${name.padEnd(width)}is not in ${after}`);
+  if (slower.length === 0) return false;
+  console.error(`bench: ${slower.length} rows take more than ${most} times as long as before: ${slower.join('; ')}`);
+  return true;
 }
 
 /** Why a row is left out; undefined where it runs. */
@@ -160,7 +178,12 @@ if (values.compare) {
   if (before === undefined || after === undefined || more.length > 0) {
     refuse('two files behind --compare', positionals.join(' ') || 'none');
   }
-  compare(before, after);
-} else if (positionals[0] === 'growth') await growth();
+  const most = values['fail-over'] === undefined ? Infinity : Number(values['fail-over']);
+  if (!(most >= 1)) refuse('--fail-over to be a number from 1', values['fail-over'] ?? '');
+  process.exitCode = compare(before, after, most) ? 1 : 0;
+  process.exit();
+}
+if (values['fail-over'] !== undefined) refuse('--fail-over beside --compare', 'it alone');
+if (positionals[0] === 'growth') await growth();
 else await run(positionals);
 process.exit(0);
