@@ -15,5 +15,13 @@ const found = await model.detect(picture);
 assert.ok(faces.length > 0 && found.length > 0, `${found.length} faces found of ${faces.length}`);
 assert.deepEqual(await model.detect({ data: new Uint8Array(64 * 48 * 4).fill(128), width: 64, height: 48 }), []);
 await assert.rejects(model.load(new Uint8Array([1, 2, 3])), { name: 'WeightsError' });
+
+// What only some need is not installed, and said to be missing by what needs it alone.
+const { PictureQueue, PictureFetcher } = await import('retinaface-webgpu/scale');
+await assert.rejects(PictureQueue.open({ redis: 'redis://127.0.0.1', queue: 'none' }), {
+  name: 'MissingPackageError',
+  message: /npm install bullmq/,
+});
+await assert.rejects(PictureFetcher.create(), { name: 'MissingPackageError', message: /npm install ipaddr\.js/ });
 console.log('the packed library imports, computes and detects');
 process.exit(0);

@@ -69,13 +69,15 @@ export async function detectBatch(sources: readonly string[], run: BatchRun): Pr
     const tensors = toParameterNames(await readWeights(weights.bytes, weights.name));
     using model = new LastingModel(
       configuration,
-      (loaded) => {
+      async (loaded) => {
         loaded.loadState(tensors, weights.name);
-        return Promise.resolve();
+        const { gpu } = loaded;
+        const choices = Object.fromEntries(gpu.choices);
+        // A tuning between two runs would change the last bits.
+        gpu.choices = new Map(Object.entries(await folder.searchOn({ name: gpu.info.description, choices })));
       },
       say,
     );
-    await folder.searchOn((await model.about()).driver);
     const progress = new Progress(own.length, run.quiet);
     if (kept > 0) progress.advance(kept, kept);
     try {

@@ -3,20 +3,26 @@ import { ArgumentError, RetinaFaceError } from '../gpu/errors.js';
 import { convert } from './convert.js';
 import { detect } from './detect.js';
 import { doctor } from './doctor.js';
+import { enqueue } from './enqueue.js';
 import { evaluate } from './evaluate.js';
 import { EXIT, type Command } from './command.js';
 import { merge } from './merge.js';
 import { finish, guardOutput } from './output.js';
 import { reproduce } from './reproduce.js';
+import { results } from './results.js';
 import { table } from './table.js';
 import { train } from './train.js';
 import { tune } from './tune.js';
 import { version } from './version.js';
 import { weights } from './weights.js';
+import { work } from './work.js';
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   detect,
   merge,
+  enqueue,
+  work,
+  results,
   evaluate,
   train,
   table,
@@ -31,6 +37,9 @@ const HELP = `retinaface: face detection with landmarks, on WebGPU
 
   retinaface detect PICTURE…   find faces
   retinaface merge DIR…        join what shards of a large job found
+  retinaface enqueue …         put pictures into a queue
+  retinaface work              search those of a queue
+  retinaface results           what came of a queue's
   retinaface evaluate …        measure average precision as WIDER FACE does
   retinaface train …           train a network
   retinaface table RUN…        trainings as rows of the report's Table 2

@@ -33,11 +33,18 @@ export interface Part {
   readonly sha256: string;
 }
 
+/** What searched, and what its bits depend on. */
+export interface Adapter {
+  readonly name: string;
+  /** The ways that `retinaface tune` had found when the shard was begun there; they stay in force for it. */
+  readonly choices: Readonly<Record<string, string>>;
+}
+
 /** `manifest.json`: the job, and once all of it is written, its parts. */
 export interface Manifest extends BatchJob {
   readonly format: typeof FORMAT;
   /** Those that searched, in the order in which they came. */
-  readonly adapters: readonly string[];
+  readonly adapters: readonly Adapter[];
   readonly complete: boolean;
   /** Without faces for an error. */
   readonly failed?: number;
@@ -155,12 +162,14 @@ export class BatchFolder {
       .map((part) => ({ part, files: this.#filesOf(part) }));
   }
 
-  /** Tells on which adapter the parts to come are searched. */
-  async searchOn(adapter: string): Promise<void> {
-    if (this.#manifest.adapters.includes(adapter)) return;
+  /** Tells on what the parts to come are searched; answers with which choices, those of a run before where there was one. */
+  async searchOn(adapter: Adapter): Promise<Adapter['choices']> {
+    const known = this.#manifest.adapters.find(({ name }) => name === adapter.name);
+    if (known) return known.choices;
     const manifest = { ...this.#manifest, adapters: [...this.#manifest.adapters, adapter], complete: false };
     await this.#write(MANIFEST, `${JSON.stringify(manifest, undefined, 2)}\n`);
     this.#manifest = manifest;
+    return adapter.choices;
   }
 
   /** Writes a part: a line of each of its pictures, in order. */

@@ -8,6 +8,7 @@ import { test } from 'uvu';
 import { detect } from '../../src/cli/detect.js';
 import { merge } from '../../src/cli/merge.js';
 import { randomOf } from '../../src/data/random.js';
+import { BatchFolder, listOf } from '../../src/scale/batch_folder.js';
 import { rangeOf, readShard } from '../../src/scale/shard.js';
 import { testUnless } from '../helpers/unless.js';
 import { COMMAND, contentsOf, drawScenes, type Finished, start, type StartOptions } from './retinaface.js';
@@ -170,6 +171,22 @@ test('shards of a list are the list, each picture once, as even as can be', () =
       assert.ok(Math.max(...sizes) - Math.min(...sizes) <= 1);
     }
   }
+});
+
+test('a shard keeps to the ways of computing that it was begun with, on each adapter', async () => {
+  const { shard, list } = { shard: { index: 0, count: 1 }, list: listOf(['a.jpg']) };
+  const batch = { shard, list, part: 1, options: {}, weights: { sha256: '' }, configuration: null, program: '1' };
+  const out = join(folder, 'tuned');
+  const first = await BatchFolder.open(out, batch, ['a.jpg']);
+  assert.deepEqual(await first.searchOn({ name: 'one', choices: { conv: 'direct' } }), { conv: 'direct' });
+  const second = await BatchFolder.open(out, batch, ['a.jpg']);
+  assert.deepEqual(await second.searchOn({ name: 'one', choices: { conv: 'winograd' } }), { conv: 'direct' });
+  assert.deepEqual(await second.searchOn({ name: 'two', choices: {} }), {});
+  await second.write(0, [{ file: 'b.jpg' }]);
+  await assert.rejects(second.complete(), {
+    name: 'FileError',
+    message: /part-000000\.jsonl: expected a line of each/,
+  });
 });
 
 test('a shard is what the command or the scheduler says', () => {

@@ -5,16 +5,12 @@ import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { syntheticScene } from '../../src/data/synthetic.js';
 import { encodeJpeg } from '../../src/node/codecs.js';
+import { RETINAFACE } from '../helpers/command_line.js';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
-/** What runs the command line from its sources: `node …`. */
-export const COMMAND: readonly string[] = [
-  process.execPath,
-  '--import',
-  join(ROOT, 'node_modules/tsx/dist/loader.mjs'),
-  join(ROOT, 'src/cli/main.ts'),
-];
+/** What runs the command line: `node …`. */
+export const COMMAND: readonly string[] = [process.execPath, ...RETINAFACE];
 
 /** How a process ended. */
 export interface Finished {
@@ -29,6 +25,12 @@ export interface Running {
   readonly finished: Promise<Finished>;
 }
 
+/** Processes that were started; a test that fails leaves none behind. */
+const started = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of started) child.kill('SIGKILL');
+});
+
 /** Starts `retinaface` with arguments. */
 export function start(args: readonly string[], { cwd = ROOT, env = {}, input = '' }: StartOptions = {}): Running {
   const child = spawn(COMMAND[0]!, [...COMMAND.slice(1), ...args], {
@@ -36,6 +38,7 @@ export function start(args: readonly string[], { cwd = ROOT, env = {}, input = '
     env: { ...process.env, ...env },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
+  started.add(child);
   let [stdout, stderr] = ['', ''];
   child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));
@@ -43,6 +46,7 @@ export function start(args: readonly string[], { cwd = ROOT, env = {}, input = '
   child.stdin.on('error', () => undefined).end(input);
   const finished = new Promise<Finished>((resolve) =>
     child.on('close', (code) => {
+      started.delete(child);
       resolve({ code, stdout, stderr });
     }),
   );
