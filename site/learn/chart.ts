@@ -91,10 +91,10 @@ export class Chart {
   }
 }
 
-/** The next 1, 2, 4 or 5 times a power of ten. */
+/** The next round number: of one digit but for zeros. */
 function niceTop(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
-  return ([1, 2, 4, 5, 10].find((factor) => factor * power >= value) ?? 10) * power;
+  return ([1, 2, 3, 4, 5, 6, 8, 10].find((factor) => factor * power >= value) ?? 10) * power;
 }
 
 /** At most as many points as can be told apart, the last among them. */

@@ -47,10 +47,10 @@ export const EXAM_SCENES = 32;
 /** Steps until the learning rate is at its lowest, where it then stays. */
 export const COURSE = 300;
 
-const SCHEDULE = parseSchedule('cosine:0.05,0.003+warmup:30');
+const SCHEDULE = parseSchedule('cosine:0.05,0.003+warmup:8');
 const SCENES = { size: SIZE, faces: [1, 1], faceHeights: [0.4 * SIZE, 0.8 * SIZE] } as const;
 /** Scenes that are drawn before the first step; each step then adds one, up to the most. */
-const FIRST_SCENES = 48;
+const FIRST_SCENES = 32;
 const MOST_SCENES = 600;
 /** A seed that no training has: what is examined was never learnt. */
 const EXAM_SEED = 2 ** 31;
@@ -79,13 +79,23 @@ export class Lesson implements Disposable {
   #drawn = 0;
   #steps = 0;
 
-  /** Draws the exam and the first scenes. Another seed is another beginning, and other scenes to learn from. */
-  constructor(device: GPUDevice, seed: number) {
+  /**
+   * Draws the exam and the first scenes; `onDrawn` hears of each. Another seed is another beginning, and other scenes to learn
+   * from.
+   */
+  constructor(device: GPUDevice, seed: number, onDrawn?: (done: number, total: number) => void) {
     this.#device = device;
     this.#seed = seed;
-    this.exam = Array.from({ length: EXAM_SCENES }, () => this.#draw(EXAM_SEED));
+    const drawn = (done: number): void => onDrawn?.(done, EXAM_SCENES + FIRST_SCENES);
+    this.exam = Array.from({ length: EXAM_SCENES }, (_, i) => {
+      drawn(i);
+      return this.#draw(EXAM_SEED);
+    });
     this.#drawn = 0;
-    for (let i = 0; i < FIRST_SCENES; i++) this.#scenes.push(this.#draw(seed));
+    for (let i = 0; i < FIRST_SCENES; i++) {
+      drawn(EXAM_SCENES + i);
+      this.#scenes.push(this.#draw(seed));
+    }
     this.#model = new RetinaFace(device, NETWORK);
     this.#model.initialise(seed);
     const learning = [...this.#model.network.parameters.learning()];

@@ -11,6 +11,7 @@ export type Order =
 
 /** From the worker. */
 export type News =
+  | { readonly news: 'drawn'; readonly done: number; readonly total: number }
   | {
       readonly news: 'begun';
       readonly adapter: string;

@@ -9,9 +9,11 @@ import { BATCH, SIZE } from './lesson.js';
 import type { News, Order } from './messages.js';
 
 /** Scenes of the exam that are shown; all of them count. */
-const SHOWN = 12;
+const SHOWN = 24;
+/** Boxes of a scene that are drawn: at first it sees faces everywhere. */
+const SHOWN_BOXES = 3;
 /** Values that the loss is smoothed over. */
-const SPAN = 20;
+const SPAN = 10;
 
 type State = 'idle' | 'starting' | 'learning' | 'paused';
 
@@ -95,12 +97,15 @@ export class LearnRoom {
       this.#fail({ title: 'The worker stopped', text: message || 'The browser does not say why.' });
     });
     this.#enter('starting');
-    this.#say('Drawing scenes, and a network that knows nothing…');
+    this.#say('Drawing scenes to learn from…');
     this.#order({ order: 'begin', seed: ++this.#seed });
   }
 
   #hear(news: News): void {
     switch (news.news) {
+      case 'drawn':
+        this.#say(`Drawing scenes to learn from: ${news.done} of ${news.total}`);
+        break;
       case 'begun':
         this.#adapter = news.adapter;
         this.#parameters = news.parameters;
@@ -230,7 +235,11 @@ export class LearnRoom {
 
   #showFound(found: readonly (readonly Face[])[]): void {
     for (const [i, tile] of [...this.#exam.children].entries()) {
-      const boxes = (found[i] ?? []).flatMap(({ box }) => [rectangle('halo', box), rectangle('box', box)]);
+      const boxes = (found[i] ?? []).slice(0, SHOWN_BOXES).map(({ box, score }) => {
+        const drawn = rectangle('box', box);
+        drawn.setAttribute('opacity', score.toFixed(2));
+        return drawn;
+      });
       tile.querySelector('.found')?.replaceChildren(...boxes);
     }
   }

@@ -40,7 +40,9 @@ addEventListener('message', ({ data }: MessageEvent<Order>) => {
 async function learn(seed: number): Promise<never> {
   const device = await requestDevice({ powerPreference: 'high-performance' });
   const { vendor, architecture, description } = device.adapterInfo;
-  lesson = new Lesson(device, seed);
+  lesson = new Lesson(device, seed, (done, total) => {
+    tell({ news: 'drawn', done, total });
+  });
   tell({
     news: 'begun',
     adapter: [description || vendor, architecture].filter(Boolean).join(', '),
