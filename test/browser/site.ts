@@ -71,7 +71,7 @@ export async function openSite(flags: readonly string[] = []): Promise<Site> {
   const browser = await chromium.launch({
     executablePath: CHROMIUM!,
     args: [
-      ...['--no-sandbox', '--disable-quic', '--disable-background-networking'],
+      ...['--no-sandbox', '--disable-quic', '--disable-background-networking', '--disable-gpu-watchdog'],
       ...['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
       ...flags,
     ],
