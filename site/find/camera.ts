@@ -1,16 +1,12 @@
 // The camera as pictures, one at a time: whoever asks gets the newest frame, however long the last one took.
-import type { Picture } from '../../src/browser/index.js';
+import { html } from '../dom.js';
 
 export class Camera {
   readonly #video: HTMLVideoElement;
-  readonly #context: CanvasRenderingContext2D;
   #stream: MediaStream | undefined;
 
   constructor(video: HTMLVideoElement) {
     this.#video = video;
-    const context = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
-    if (!context) throw new TypeError('no 2D canvas');
-    this.#context = context;
   }
 
   get on(): boolean {
@@ -34,25 +30,20 @@ export class Camera {
     this.#video.srcObject = null;
   }
 
-  /** The next frame that the screen shows, or undefined once the camera is off. */
-  async frame(): Promise<Picture | undefined> {
-    await new Promise(requestAnimationFrame);
-    const { videoWidth: width, videoHeight: height } = this.#video;
-    if (!this.on) return undefined;
-    if (width === 0) return this.frame();
-    const { canvas } = this.#context;
-    // Setting a canvas's size clears it, and is slow.
-    if (canvas.width !== width) canvas.width = width;
-    if (canvas.height !== height) canvas.height = height;
-    this.#context.drawImage(this.#video, 0, 0);
-    const { data } = this.#context.getImageData(0, 0, width, height);
-    return { data, width, height };
+  /** The next frame that the screen shows, the caller's to close; undefined once the camera is off. */
+  async frame(): Promise<ImageBitmap | undefined> {
+    do await new Promise(requestAnimationFrame);
+    while (this.on && this.#video.videoWidth === 0);
+    return this.on ? createImageBitmap(this.#video) : undefined;
   }
 
-  /** The frame that was last answered, as a file. */
+  /** The frame that is seen now, as a file. */
   async still(): Promise<Blob> {
+    const { videoWidth: width, videoHeight: height } = this.#video;
+    const canvas = html('canvas', { width, height });
+    canvas.getContext('2d')?.drawImage(this.#video, 0, 0);
     return new Promise((resolve, reject) => {
-      this.#context.canvas.toBlob((blob) => {
+      canvas.toBlob((blob) => {
         if (blob) resolve(blob);
         else reject(new TypeError('the frame could not be kept'));
       });

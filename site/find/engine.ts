@@ -101,7 +101,7 @@ export class Engine {
     return times;
   }
 
-  async find(picture: Picture, { size, threshold }: Search): Promise<Found> {
+  async find(picture: Picture | ImageBitmap, { size, threshold }: Search): Promise<Found> {
     return this.#alone(async (model) => {
       const key = JSON.stringify([picture.width, picture.height, size]);
       const began = performance.now();

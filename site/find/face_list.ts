@@ -16,8 +16,11 @@ export class FaceList {
     this.#onPoint = onPoint;
   }
 
-  /** Shows the faces of a picture; answers the milliseconds that cutting them out took. */
-  show(faces: readonly ShownFace[], picture: Picture): number {
+  /**
+   * Shows the faces of a picture, without buttons where it is one of many (`passing`); answers the milliseconds that cutting
+   * them out took.
+   */
+  show(faces: readonly ShownFace[], picture: Picture, passing = false): number {
     let cutting = 0;
     const items = faces.map(({ face, out }, index) => {
       const { box, score, landmarks } = face;
@@ -34,7 +37,7 @@ export class FaceList {
         cutting += performance.now() - began;
       }
       canvas.setAttribute('aria-hidden', 'true');
-      const button = html('button', { type: 'button' }, 'Leave out');
+      const button = html('button', { type: 'button', hidden: passing }, 'Leave out');
       button.setAttribute('aria-label', `Leave out face ${index + 1}`);
       button.setAttribute('aria-pressed', String(out));
       button.addEventListener('click', () => {

@@ -75,6 +75,8 @@ export class FindRoom {
   /** Counts what was asked for: only the newest is shown. */
   #asked = 0;
   #scenes = 0;
+  /** Counts how often the camera was followed: one loop at a time. */
+  #followed = 0;
 
   constructor() {
     const choose = (index: number | undefined): void => {
@@ -345,7 +347,7 @@ export class FindRoom {
     this.#overlay.show(faces, shown?.picture ?? { width: 1, height: 1 });
     if (shown) this.#each.set('Draw them', performance.now() - began);
     if (!list) return;
-    const cutting = shown ? this.#list.show(faces, shown.picture) : this.#list.show([], EMPTY);
+    const cutting = shown ? this.#list.show(faces, shown.picture, this.#camera.on) : this.#list.show([], EMPTY);
     if (shown) this.#each.set('Turn faces upright', cutting);
     this.#renderResult();
     this.#showTimes();
@@ -381,7 +383,8 @@ export class FindRoom {
   #toggle(index: number): void {
     const shown = this.#shown;
     const face = this.#visible[index]?.face;
-    if (!shown || !face) return;
+    // Faces of the next frame are others: one that is to be left out is kept first.
+    if (!shown || !face || this.#camera.on) return;
     const out = !shown.out.delete(face);
     if (out) shown.out.add(face);
     this.#overlay.show(this.#visible, shown.picture);
@@ -473,16 +476,22 @@ export class FindRoom {
   /** Searches frame after frame, always the newest, until the camera goes off. */
   async #follow(): Promise<void> {
     const engine = this.#engine;
+    const following = ++this.#followed;
     const took: number[] = [];
     let listed = -Infinity;
+    let pixels: Picture | undefined;
     let since = performance.now();
     try {
-      for (let picture = await this.#camera.frame(); picture; picture = await this.#camera.frame()) {
+      for (let frame = await this.#camera.frame(); frame; frame = await this.#camera.frame()) {
+        using taken = closing(frame);
         if (!engine?.ready) continue;
         const began = performance.now();
-        const { faces, milliseconds, first } = await engine.find(picture, this.#settings);
-        if (!this.#camera.on) return;
+        const { faces, milliseconds, first } = await engine.find(taken.frame, this.#settings);
         const now = performance.now();
+        const list = now - listed > LIST_EVERY || pixels?.width !== taken.frame.width;
+        // Only what is cut out needs pixels here: the search takes the frame on the graphics card.
+        if (list) pixels = await readImage(taken.frame);
+        if (!this.#camera.on || following !== this.#followed || !pixels) return;
         if (first) this.#time(ONCE[3], milliseconds);
         else {
           this.#each.set('Find the faces', milliseconds);
@@ -492,9 +501,8 @@ export class FindRoom {
           this.#each.set('From frame to frame', median(took));
         }
         since = now;
-        const list = now - listed > LIST_EVERY;
         if (list) listed = now;
-        this.#shown = { name: 'camera', picture, faces, out: new Set() };
+        this.#shown = { name: 'camera', picture: pixels, faces, out: new Set() };
         this.#render({ list });
       }
     } catch (error) {
@@ -575,6 +583,15 @@ export class FindRoom {
       this.#measureButton.disabled = this.#shown === undefined;
     }
   }
+}
+
+function closing(frame: ImageBitmap): Disposable & { readonly frame: ImageBitmap } {
+  return {
+    frame,
+    [Symbol.dispose]() {
+      frame.close();
+    },
+  };
 }
 
 const EMPTY: Picture = { data: new Uint8Array(4), width: 1, height: 1 };
