@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { LastingModel } from '../node/lasting.js';
 import { ResultFile } from '../scale/result_file.js';
-import { PictureWorker } from '../scale/worker.js';
+import { needPackages, PictureWorker } from '../scale/worker.js';
 import { serveMetrics } from '../scale/worker_metrics.js';
 import { type Command, defineCommand, EXIT } from './command.js';
 import { CONFIGURATION_HELP, loadWeights, readConfiguration } from './model_options.js';
@@ -66,6 +66,7 @@ ioredis and ipaddr.js, and prom-client for --metrics.`,
     const say = (words: string): void => {
       if (!quiet) process.stderr.write(words);
     };
+    await needPackages();
     const stop = new AbortController();
     const stopped = once(stop.signal, 'abort');
     const onSignal = (signal: NodeJS.Signals): void => {

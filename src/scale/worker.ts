@@ -141,6 +141,13 @@ export class PictureWorker implements AsyncDisposable {
   }
 }
 
+/** Looks for what a worker needs beside the library, before anything is begun. @throws MissingPackageError. */
+export async function needPackages(): Promise<void> {
+  await optionalPackage('bullmq', () => import('bullmq'), 'work');
+  await optionalPackage('ioredis', () => import('ioredis'), 'work');
+  await optionalPackage('ipaddr.js', () => import('ipaddr.js'), 'work');
+}
+
 async function answer(
   { id, address, options }: JobData,
   reader: PictureReader,
