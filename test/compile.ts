@@ -12,8 +12,8 @@ const PROJECT = fileURLToPath(new URL('..', import.meta.url));
 const FOLDERS = join(PROJECT, '.cache/tests');
 
 /** Rooms with TypeScript, and what else compiled sources look for beside them. */
-const ROOMS = ['src', 'test', 'bench', 'fixtures'];
-const BESIDE = ['package.json', 'kernels', 'fixtures/pictures', 'fixtures/weights', 'fixtures/golden'];
+const ROOMS = ['src', 'test', 'bench', 'fixtures', 'site'];
+const BESIDE = ['package.json', 'kernels', 'tools', 'fixtures/pictures', 'fixtures/weights', 'fixtures/golden'];
 
 /** Tests and their helpers reach for files of the checkout: there `import.meta.url` stays that of the source. */
 const ownAddress: Plugin = {

@@ -7,6 +7,8 @@ export const EXIT = { done: 0, failed: 1, usage: 2, device: 3 } as const;
 /** One command: what `--help` prints, and what it does with its arguments. */
 export interface Command {
   readonly help: string;
+  readonly about: string;
+  readonly options: OptionTable;
   /** Answers the exit code. @throws ArgumentError for arguments that its help does not have. */
   readonly run: (args: readonly string[]) => Promise<number>;
 }
@@ -34,6 +36,8 @@ export function defineCommand<T extends OptionTable>(definition: Definition<T>):
   if (notes !== undefined) parts.push(`${notes}\n`);
   return {
     help: parts.join('\n'),
+    about,
+    options,
     run: async (args) => {
       const given = parse(name, args, options);
       if (!words && given.words.length > 0) {

@@ -8,6 +8,8 @@ export interface Option<T> extends Spec {
   readonly repeats: boolean;
   /** What help says of the default; undefined where it says nothing. */
   readonly shownDefault: string | undefined;
+  /** What values it takes, in words; undefined where `help` and `value` say it all. */
+  readonly takes?: string;
   /** The value of what was given, in order; `name` is the option as it was written. @throws ArgumentError. */
   readonly read: (given: readonly string[], command: string, name: string) => T;
 }
@@ -35,7 +37,7 @@ interface Range {
 }
 
 function option<T>(
-  spec: Spec & { readonly fallback?: unknown },
+  spec: Spec & { readonly fallback?: unknown; readonly takes?: string },
   parse: (text: string, command: string, name: string) => T,
   shown: string | undefined,
 ): Option<T | undefined> {
@@ -96,7 +98,7 @@ export function oneOf<N extends string>(
     if (found !== undefined) return found;
     throw wrong(command, `${name} to be one of ${names.join(', ')}`, `'${given}'`, 'Pass one of them.');
   };
-  return option(spec, parse, spec.fallback);
+  return option({ ...spec, takes: `one of ${names.join(', ')}` }, parse, spec.fallback);
 }
 
 /** A number of a range. */
@@ -117,7 +119,8 @@ function numeric(spec: Spec & Range & { readonly fallback?: number }, integer: b
   const { min, max, ...rest } = spec;
   const range = { min, ...(max === undefined ? {} : { max }), integer };
   const parse = (given: string, command: string, name: string): number => readNumber(command, name, given, range);
-  return option(rest, parse, spec.fallback === undefined ? undefined : String(spec.fallback));
+  const takes = `a ${integer ? 'whole ' : ''}number, ${max === undefined ? `at least ${min}` : `${min} to ${max}`}`;
+  return option({ ...rest, takes }, parse, spec.fallback === undefined ? undefined : String(spec.fallback));
 }
 
 /** Several values of one option, between commas. */

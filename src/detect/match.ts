@@ -11,7 +11,7 @@ export interface FaceTargets {
   readonly boxes: Tensor;
   /** [n, F, 10], five points (x, y) in pixels. */
   readonly landmarks: Tensor;
-  /** [n, F]: 1 where the landmarks are annotated, else 0. */
+  /** `[n, F]`: 1 where the landmarks are annotated, else 0. */
   readonly annotated: Tensor;
   /** [n] */
   readonly counts: Tensor<'u32'>;
@@ -36,9 +36,9 @@ export interface MatchOptions {
 
 /** What each of A anchors has to learn from each of n images. */
 export interface Matches {
-  /** [n, A]: 1 positive, 0 candidate for a negative example, 2 ignored. */
+  /** `[n, A]`: 1 positive, 0 candidate for a negative example, 2 ignored. */
   readonly labels: Tensor<'u32'>;
-  /** [n, A]: the row of the face of a positive anchor; of others that of their greatest IoU, 0 where they touch none. */
+  /** `[n, A]`: the row of the face of a positive anchor; of others that of their greatest IoU, 0 where they touch none. */
   readonly faces: Tensor<'u32'>;
   /** [n, A, 4], box codes of the positive anchors; zeros for the others. */
   readonly boxes: Tensor<'f32'>;

@@ -12,7 +12,7 @@ import { contiguous, copyRows } from './layout.js';
 
 /** How the regular taps move over the image, and what is optional. */
 export interface DeformConv2dOptions extends Omit<WindowOptions, 'groups'> {
-  /** [n, oh, ow, groups·kh·kw]: a factor for each sample (version 2); absent: 1 (version 1). */
+  /** `[n, oh, ow, groups·kh·kw]`: a factor for each sample (version 2); absent: 1 (version 1). */
   readonly mask?: Tensor;
   /** [cout]. */
   readonly bias?: Tensor;

@@ -276,7 +276,7 @@ export function countAnchors(
  * same where the face's are annotated; 0 for heads without. Each normaliser is at least 1.
  *
  * `anchors` (cx, cy, w, h in pixels): [A, 4], or [n, A, 4] where each image has its own, as in a cascade. No gradient
- * reaches them. `over` [N, 3]: counts of all images of a step of which these are a part; the losses and gradients of such
+ * reaches them. `over` `[N, 3]`: counts of all images of a step of which these are a part; the losses and gradients of such
  * parts add up to those of the whole.
  * @throws ShapeError when the shapes do not fit; ArgumentError for options out of range.
  */

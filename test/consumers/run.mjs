@@ -4,7 +4,17 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
@@ -15,12 +25,17 @@ import { promisify } from 'node:util';
 const SECONDS = 1000;
 /** For a page: it compiles each kernel for a CPU. */
 const PATIENCE = 180 * SECONDS;
+/** For building and installing the package. */
+const BUILD_PATIENCE = 600 * SECONDS;
 /** As for every browser: pixels, and score. */
 const TOLERANCE = { box: 1, score: 1e-3 };
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const scene = join(root, 'fixtures/pictures/scene_1.jpg');
+const labels = join(root, 'fixtures/pictures/scenes.jsonl');
+/** That are in it: the weights in the box find all of them, whatever else they take for one. */
+const SCENE_FACES = JSON.parse(readFileSync(labels, 'utf8').split('\n')[0]).faces.length;
 const work = mkdtempSync(join(tmpdir(), 'retinaface-consumers-'));
 const environment = { XDG_RUNTIME_DIR: '/tmp', ...process.env };
 
@@ -37,14 +52,18 @@ async function run(command, args, options = {}) {
 
 /** An empty project with the library in it, and nothing else but what the library itself needs in Node. */
 async function install() {
-  await run(process.execPath, ['tools/build.mjs'], { cwd: root });
+  await run(process.execPath, ['tools/build.mjs'], { cwd: root, timeout: BUILD_PATIENCE });
   const packed = await run('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', work], { cwd: root });
   const project = join(work, 'node');
   mkdirSync(project);
   writeFileSync(join(project, 'package.json'), JSON.stringify({ private: true, type: 'module' }));
   const tarball = join(work, packed.trim());
-  await run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', tarball], { cwd: project });
+  await run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', tarball], {
+    cwd: project,
+    timeout: BUILD_PATIENCE,
+  });
   cpSync(join(here, 'project'), project, { recursive: true });
+  cpSync(join(root, 'examples'), project, { recursive: true });
   return project;
 }
 
@@ -239,6 +258,39 @@ const plain =
     return tabs.open(server.address, name).finally(server.close);
   };
 
+/** An example in the same project; `check` looks at what it says and wrote. */
+const example =
+  (program, args, check) =>
+  async ({ project }) => {
+    const out = join(project, 'out');
+    mkdirSync(out, { recursive: true });
+    check(await run(process.execPath, [join(project, program), ...args], { cwd: out }), out);
+  };
+
+/** The example of a page, with a picture chosen as a visitor does. */
+const examplePage = async ({ tabs }) => {
+  const project = pages('example');
+  const text = readFileSync(join(root, 'examples/page.html'), 'utf8');
+  const visitor = `<script type="module">
+    const [, server, name] = /^#(.*)\\/(.*)$/.exec(location.hash);
+    const [input, output] = ['input', 'output'].map((each) => document.querySelector(each));
+    const until = async (words) => {
+      while (!words.test(output.value)) await new Promise((wait) => setTimeout(wait, 100));
+    };
+    await until(/Ready/);
+    const files = new DataTransfer();
+    files.items.add(new File([await (await fetch(server + '/scene.jpg')).blob()], 'scene.jpg'));
+    input.files = files.files;
+    input.dispatchEvent(new Event('change'));
+    await until(/faces/);
+    await fetch(server + '/' + name, { method: 'POST', body: JSON.stringify({ faces: parseInt(output.value) }) });
+  </script>`;
+  writeFileSync(join(project, 'index.html'), text.replace('</html>', `${visitor}</html>`));
+  const server = await serve(project);
+  const count = await tabs.open(server.address, 'example').finally(server.close);
+  assert.ok(count >= SCENE_FACES, `${count} faces`);
+};
+
 const DENO = join(root, 'test/runtimes/node_modules/@deno/linux-x64-glibc/deno');
 
 /** Each answers the faces that it found, or nothing where it only compiles. */
@@ -258,6 +310,21 @@ const CONSUMERS = {
   'Vite 7, build': vite('vite7', 'build'),
   'Vite 8, dev': vite('vite8', 'dev'),
   'Vite 8, build': vite('vite8', 'build'),
+  'example: detect.mjs': example('detect.mjs', [scene], (said) => {
+    assert.ok(JSON.parse(said).faces.length >= SCENE_FACES, said);
+  }),
+  'example: crop_faces.mjs': example('crop_faces.mjs', [scene, 'faces'], (_, out) => {
+    const faces = readdirSync(join(out, 'faces'));
+    assert.ok(faces.length >= SCENE_FACES && faces.includes(`face_${SCENE_FACES}.png`), faces.join(', '));
+  }),
+  'example: page.html': examplePage,
+  'example: train_own.mjs': example('train_own.mjs', [labels, 'own.safetensors', '2'], (said, out) => {
+    assert.match(said, /^step 0: loss \d+\.\d+$/m);
+    assert.ok(statSync(join(out, 'own.safetensors')).size > 1_700_000);
+  }),
+  'example: own_kernel.mjs': example('own_kernel.mjs', [], (said) => {
+    assert.match(said, /^the gradient of silu: /);
+  }),
 };
 
 const words = process.argv.slice(2);
