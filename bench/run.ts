@@ -8,12 +8,14 @@ import { growthTables } from './growth.js';
 import { measure, type Result, type Row } from './harness.js';
 import { kernelRows, PEAK_ROWS } from './kernels.js';
 import { modelRows } from './models.js';
+import { ranksTables } from './ranks.js';
 import { printTrainingTable } from './training.js';
 
 const HELP = `npm run bench: times kernels and whole detections on the adapter that is there
 
   npm run bench -- NAME…                     rows whose names hold one of these
   npm run bench -- growth                    what a kernel costs as pixels, channels, batch and boxes grow
+  npm run bench -- ranks                     what training in two processes costs, and sums over 2 and 4 (Open MPI, koffi)
   npm run bench -- --json FILE               also writes a line of JSON a row
   npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
     --fail-over R                            and exit code 1 where a row takes more than R times as long, beyond noise
@@ -185,5 +187,6 @@ if (values.compare) {
 }
 if (values['fail-over'] !== undefined) refuse('--fail-over beside --compare', 'it alone');
 if (positionals[0] === 'growth') await growth();
+else if (positionals[0] === 'ranks') ranksTables();
 else await run(positionals);
 process.exit(0);

@@ -1,8 +1,15 @@
 import { parseArgs } from 'node:util';
+import { ArgumentError, type RetinaFaceError } from '../gpu/errors.js';
 import { nameOf, type Option, type OptionTable, type Values, wrong } from './options.js';
 
 /** Exit codes of every command. */
 export const EXIT = { done: 0, failed: 1, usage: 2, device: 3 } as const;
+
+/** With which code a command ends for an error. */
+export function exitCodeOf(error: RetinaFaceError): number {
+  if (error instanceof ArgumentError) return EXIT.usage;
+  return error.name === 'AdapterError' || error.name === 'DeviceLostError' ? EXIT.device : EXIT.failed;
+}
 
 /** One command: what `--help` prints, and what it does with its arguments. */
 export interface Command {

@@ -1,11 +1,11 @@
 #!/usr/bin/env node
-import { ArgumentError, RetinaFaceError } from '../gpu/errors.js';
+import { RetinaFaceError } from '../gpu/errors.js';
 import { convert } from './convert.js';
 import { detect } from './detect.js';
 import { doctor } from './doctor.js';
 import { enqueue } from './enqueue.js';
 import { evaluate } from './evaluate.js';
-import { EXIT, type Command } from './command.js';
+import { EXIT, exitCodeOf, type Command } from './command.js';
 import { merge } from './merge.js';
 import { finish, guardOutput } from './output.js';
 import { reproduce } from './reproduce.js';
@@ -80,8 +80,7 @@ async function main(args: readonly string[]): Promise<number> {
     const named = error.operation === name || /^[ :]/.test(error.operation.slice(name.length));
     const prefix = named && error.operation.startsWith(name) ? 'retinaface' : `retinaface ${name}:`;
     process.stderr.write(`${prefix} ${error.message}\n`);
-    if (error instanceof ArgumentError) return EXIT.usage;
-    return error.name === 'AdapterError' || error.name === 'DeviceLostError' ? EXIT.device : EXIT.failed;
+    return exitCodeOf(error);
   }
 }
 

@@ -1,21 +1,24 @@
+import { availableParallelism, cpus } from 'node:os';
 import { type AugmentOptions, drawAugmentation, plainPlan } from '../data/augment.js';
 import { plannedBatch } from '../data/batch.js';
 import { randomOf } from '../data/random.js';
-import { DeviceLostError, LimitError, OutOfMemoryError, RetinaFaceError } from '../gpu/errors.js';
+import { ArgumentError, DeviceLostError, LimitError, OutOfMemoryError, RetinaFaceError } from '../gpu/errors.js';
 import { writeFileAtomic } from '../node/files.js';
 import { RetinaFace } from '../node/index.js';
 import { Lasting } from '../node/lasting.js';
 import { type LoadedBatch, PictureLoader } from '../node/picture_loader.js';
 import { type Configuration, narrowed } from '../retinaface/config.js';
 import { writeNetworkState } from '../retinaface/network_state.js';
-import { encodeCheckpoint } from '../train/checkpoint.js';
+import { MpiRanks, startedRanks } from '../scale/mpi.js';
+import { encodeCheckpoint, restoreCheckpoint } from '../train/checkpoint.js';
 import { formatSeconds, Smoothed, Speed } from '../train/metrics.js';
+import { fromFirst, type Ranks } from '../train/ranks.js';
 import { runTraining, type RunHost } from '../train/run.js';
 import { parseSchedule, type Schedule } from '../train/schedule.js';
 import { freeBatch, Trainer } from '../train/trainer.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
-import { type Command, defineCommand, EXIT } from './command.js';
+import { type Command, defineCommand, EXIT, exitCodeOf } from './command.js';
 import { readConfiguration, readWeightsOption, wholeConfiguration } from './model_options.js';
 import { comparedEntries, figuresText, HeldEvaluation } from './train/evaluation.js';
 import { interruptible } from './train/interruptible.js';
@@ -28,12 +31,15 @@ import { inOrder, Workdir } from './train/workdir.js';
 export const train: Command = defineCommand({
   name: 'train',
   usage: '--config NAME|FILE SOURCE… --workdir DIR [options]',
-  about: 'Trains a network. The same command goes on where it was stopped, bit for bit. Ctrl-C saves and ends.',
+  about:
+    'Trains a network. The same command goes on where it was stopped, bit for bit. Ctrl-C saves and ends.\n' +
+    '`mpirun -n N retinaface train …` (Open MPI, and the package koffi) trains on N GPUs, each with --batch pictures a part.',
   options: TRAIN_OPTIONS,
   async run(values) {
     const run = trainRun(values, await readConfiguration(values.configuration, 'train'));
+    if (startedRanks() > 1) return withRanks((ranks) => trainNetwork(run, ranks));
     try {
-      return await trainNetwork(run);
+      return await trainNetwork(run, undefined);
     } catch (error) {
       throw withTrainingRemedy(error);
     }
@@ -57,8 +63,41 @@ export function withTrainingRemedy(error: unknown): unknown {
   return error;
 }
 
-/** What must stay the same for a run to go on as itself: options, in whatever order, and what the labels say. */
-function identityOf(run: TrainRun, { digest, rule }: TrainingSources): string {
+/** Does `work` in each process that `mpirun` started. */
+async function withRanks(work: (ranks: MpiRanks) => Promise<number>): Promise<number> {
+  const ranks = await MpiRanks.join('train');
+  if (ranks.rank === 0 && availableParallelism() === 1 && cpus().length >= 2 * ranks.localSize) {
+    process.stderr.write('each rank is bound to one core, its threads included: `mpirun --bind-to none` is faster\n');
+  }
+  try {
+    const code = await work(ranks);
+    await ranks.end();
+    return code;
+  } catch (error) {
+    endAll(ranks, error);
+  }
+}
+
+/** Says what failed in which rank, and ends all of them: the others would wait for it for ever. */
+function endAll(ranks: MpiRanks, error: unknown): never {
+  const told = withTrainingRemedy(error);
+  const known = told instanceof RetinaFaceError;
+  const words = known ? told.message : error instanceof Error ? error.stack : String(error);
+  process.stderr.write(`retinaface train: ${ranks.name} failed, and ends all: ${words}\n`);
+  return ranks.abort(known ? exitCodeOf(told) : EXIT.failed);
+}
+
+/** Threads that decode for one of several ranks of a machine: its share of the cores, but one. */
+function workersOf({ localSize }: MpiRanks): number {
+  const share = Math.min(availableParallelism(), Math.floor(cpus().length / localSize));
+  return Math.min(8, Math.max(1, share - 1));
+}
+
+/**
+ * What must stay the same for a run to go on as itself: options, in whatever order, and what the labels say. Parts count over
+ * all ranks, so that a run may go on with another number of them.
+ */
+function identityOf(run: TrainRun, { digest, rule }: TrainingSources, ranks: Ranks | undefined): string {
   const free = new Set<keyof TrainRun>([
     'workdir',
     'heldOut',
@@ -73,7 +112,8 @@ function identityOf(run: TrainRun, { digest, rule }: TrainingSources): string {
   ]);
   const options = Object.entries(run).filter(([key]) => !free.has(key as keyof TrainRun));
   const pictures = run.labels.length === 0 ? {} : { pictures: digest, rule };
-  return inOrder({ ...Object.fromEntries(options), ...pictures });
+  const accumulate = run.accumulate * (ranks?.size ?? 1);
+  return inOrder({ ...Object.fromEntries(options), accumulate, ...pictures });
 }
 
 /** The configuration that was asked for, at the width that was. */
@@ -82,9 +122,10 @@ function configurationOf({ configuration, width }: TrainRun): Configuration {
   return width === undefined ? whole : narrowed(whole, width);
 }
 
-async function trainNetwork(run: TrainRun): Promise<number> {
+async function trainNetwork(run: TrainRun, ranks: MpiRanks | undefined): Promise<number> {
+  const leads = (ranks?.rank ?? 0) === 0;
   const say = (words: string): void => {
-    if (!run.quiet) process.stderr.write(words);
+    if (!run.quiet && leads) process.stderr.write(words);
   };
   const schedule = parseSchedule(run.schedule);
   const sources = await TrainingSources.read(
@@ -100,16 +141,42 @@ async function trainNetwork(run: TrainRun): Promise<number> {
     },
     say,
   );
-  const held = run.evaluateEvery === 0 || run.dryRun ? undefined : await sources.held(say);
+  const held = run.evaluateEvery === 0 || run.dryRun || !leads ? undefined : await sources.held(say);
   using lasting = new Lasting((device) => Promise.resolve(new RetinaFace(device, configurationOf(run))), say);
   const work = (stopRequested: () => boolean): Promise<number> =>
-    lasting.use((model, advanced) => trainModel(model, { run, schedule, sources, held, say, advanced, stopRequested }));
-  return run.dryRun ? await work(() => false) : await interruptible(say, work);
+    lasting.use(async (model, advanced) => {
+      try {
+        return await trainModel(model, { run, ranks, schedule, sources, held, say, advanced, stopRequested });
+      } catch (error) {
+        // Where a device is lost the others wait inside the step: a new one does not help them.
+        if (ranks) endAll(ranks, error);
+        throw error;
+      }
+    });
+  if (run.dryRun) return await work(() => false);
+  const named = ranks && `${ranks.name}: told to end, by hand or because another rank ended; the same command goes on`;
+  return await interruptible(say, work, named);
+}
+
+/** @throws ArgumentError unless all ranks were told the same and have the same adapter: only then are their bits the same. */
+async function checkSame(ranks: MpiRanks, own: object): Promise<void> {
+  const text = JSON.stringify(own);
+  const all = (await ranks.gather(new TextEncoder().encode(text))).map((bytes) => new TextDecoder().decode(bytes));
+  const other = all.findIndex((each) => each !== all[0]);
+  if (other < 0) return;
+  throw new ArgumentError({
+    operation: 'train',
+    expected: `the same pictures, adapter and limits in all ranks, as rank 0 has: ${all[0]!}`,
+    got: `rank ${other} with ${all[other]!}`,
+    remedy: 'Give all ranks the same command, files, GPU and driver.',
+  });
 }
 
 /** What `trainModel` is given besides the model, which is new where the device was lost. */
 interface Training {
   readonly run: TrainRun;
+  /** Processes that share this training. */
+  readonly ranks: MpiRanks | undefined;
   readonly schedule: Schedule;
   readonly sources: TrainingSources;
   readonly held: HeldPictures | undefined;
@@ -122,8 +189,11 @@ interface Training {
 
 async function trainModel(
   model: RetinaFace,
-  { run, schedule, sources, held, say, advanced, stopRequested }: Training,
+  { run, ranks, schedule, sources, held, say, advanced, stopRequested }: Training,
 ): Promise<number> {
+  const { gpu } = model;
+  // Ways that were measured may differ from machine to machine, and round sums in another order.
+  if (ranks) gpu.choices = new Map(await fromFirst(ranks, () => Promise.resolve([...gpu.choices])));
   model.initialise(run.seed);
   const { network } = model;
   if (run.init !== undefined) {
@@ -143,19 +213,29 @@ async function trainModel(
     momentum: run.momentum,
     weightDecay: run.weightDecay,
     frozenStatistics: run.frozenStatistics,
+    ...(ranks ? { ranks } : {}),
     ...losses,
     ...(clipNorm === undefined ? {} : { clipNorm }),
   });
 
-  const perStep = run.batch * run.accumulate;
+  const size = ranks?.size ?? 1;
+  const leads = (ranks?.rank ?? 0) === 0;
+  const perStep = run.batch * run.accumulate * size;
+  const workers = run.workers ?? (ranks && workersOf(ranks));
+  /** Part k of this rank is part k·size + rank of the step. */
+  const places = Array.from({ length: run.accumulate * run.batch }, (_, i) => {
+    const part = Math.floor(i / run.batch) * size + (ranks?.rank ?? 0);
+    return part * run.batch + (i % run.batch);
+  });
   await using loader = new PictureLoader(sources.training, {
     seed: run.seed,
     batch: perStep,
+    places,
     cacheBytes: run.cache * 2 ** 20,
-    ...(run.workers === undefined ? {} : { workers: run.workers }),
+    ...(workers === undefined ? {} : { workers }),
     ...(run.skipLimit === undefined ? {} : { skipLimit: run.skipLimit }),
     onSkip: (name, reason) => {
-      say(`skipped ${name}: ${reason}\n`);
+      if (!run.quiet) process.stderr.write(`skipped ${name}: ${reason}\n`);
     },
   });
   const { stepsPerEpoch } = loader;
@@ -199,6 +279,7 @@ async function trainModel(
     }
     const seconds = (performance.now() - began) / 1000;
     const { peakDeviceBytes } = model.gpu.memory();
+    if (!leads) return EXIT.done;
     if (run.heldOut !== undefined) await sources.writeHeld(run.heldOut);
     process.stdout.write(
       `${sources.table()}\n` +
@@ -210,13 +291,18 @@ async function trainModel(
     return EXIT.done;
   }
 
-  const opened = await Workdir.open(run.workdir, trainer, identityOf(run, sources));
-  const { workdir } = opened;
+  const identity = identityOf(run, sources, ranks);
   const { description } = model.gpu.info;
-  const from = { ...opened.from, adapters: [...new Set([...(opened.from.adapters ?? []), description])] };
+  if (ranks) await checkSame(ranks, { identity, description, largestTensor: model.gpu.largestTensor });
+  const opened = leads ? await Workdir.open(run.workdir, trainer, identity) : undefined;
+  const workdir = opened?.workdir;
+  const begun = opened?.from ?? { step: 0, epoch: 0, stepInEpoch: 0, run: identity };
+  const last = ranks && (await ranks.broadcast(opened?.last ?? new Uint8Array()));
+  const at = last && !leads && last.length > 0 ? restoreCheckpoint(trainer, last, 'the checkpoint of rank 0') : begun;
+  const from = { ...at, adapters: [...new Set([...(at.adapters ?? []), description])] };
   if (from.step > 0) say(`going on after step ${from.step} of ${total}\n`);
   else say(sources.table());
-  if (sources.rule !== undefined) {
+  if (sources.rule !== undefined && workdir) {
     const folder = run.heldOut ?? workdir.file('held-out');
     await sources.writeHeld(folder, held);
     say(`held out: ${sources.rule}; their labels are in ${folder}\n`);
@@ -228,7 +314,7 @@ async function trainModel(
     compare === undefined
       ? undefined
       : await evaluation?.compare(model.gpu.device, compare, {
-          path: workdir.file('compared.json'),
+          path: workdir!.file('compared.json'),
           say,
           quiet: run.quiet,
         });
@@ -247,7 +333,7 @@ async function trainModel(
       const now = performance.now() / 1000;
       speed.add(images, now);
       smoothed.add(step.total);
-      workdir.record({ ...step, imagesPerSecond: speed.rate });
+      workdir?.record({ ...step, imagesPerSecond: speed.rate });
       if (now - shown < 5 && step.step !== total) return;
       shown = now;
       const left = formatSeconds(speed.left((total - step.step) * perStep));
@@ -258,7 +344,7 @@ async function trainModel(
       );
     },
     async save(checkpoint, which) {
-      await workdir.save(checkpoint, which);
+      await workdir?.save(checkpoint, which);
       advanced();
     },
     async evaluate(epoch) {
@@ -268,8 +354,8 @@ async function trainModel(
           (compared ? `${compare!}: ${figuresText(compared)}\n` : ''),
       );
       const others = compared ? comparedEntries(compared, compare!) : {};
-      workdir.record({ step: (epoch + 1) * stepsPerEpoch, epoch, ...figures, ...others });
-      await workdir.draw();
+      workdir!.record({ step: (epoch + 1) * stepsPerEpoch, epoch, ...figures, ...others });
+      await workdir!.draw();
       speed.resume(performance.now() / 1000);
       return mean;
     },
@@ -277,9 +363,10 @@ async function trainModel(
     now: () => performance.now() / 1000,
   };
   const { epochs, saveEvery } = run;
-  const evaluateEvery = held ? run.evaluateEvery : 0;
+  const evaluateEvery = await fromFirst(ranks, () => Promise.resolve(held ? run.evaluateEvery : 0));
   try {
     const end = await runTraining(trainer, { epochs, saveEvery, evaluateEvery, stepsPerEpoch, schedule }, from, host);
+    if (!workdir) return EXIT.done;
     await workdir.draw();
     const best = end.best
       ? `, best mean average precision ${end.best.score.toFixed(4)} after epoch ${end.best.epoch + 1}`
@@ -295,6 +382,6 @@ async function trainModel(
       await writeFileAtomic(workdir.file('best.safetensors'), await encodeCheckpoint(trainer, end));
     return EXIT.done;
   } finally {
-    await workdir.settle();
+    await workdir?.settle();
   }
 }

@@ -12,6 +12,9 @@ import type { Parameter, ParameterList } from './parameter.js';
 /** Batch norm's epsilon, of every network here (PyTorch's default). */
 const EPSILON = 1e-5;
 
+/** A batch's share in the running statistics, of every network here (PyTorch's default). */
+export const STATISTICS_MOMENTUM = 0.1;
+
 /** What a ConvBn is made of. Padding is half the kernel, so that stride 1 keeps the size. */
 export interface ConvBnOptions {
   /** Dotted names of the convolution and of the batch norm. */
@@ -85,8 +88,8 @@ export class ConvBn {
   training = false;
   /** In training: normalise by the running statistics and leave them as they are. */
   frozenStatistics = false;
-  /** In training: normalise by the batch and leave the running statistics as they are. */
-  still = false;
+  /** In training: the batch's share in the running statistics; 0 leaves them as they are. */
+  momentum = STATISTICS_MOMENTUM;
 
   /** True where `forward` can write into a part of a wider tensor. */
   get writesInto(): boolean {
@@ -128,7 +131,7 @@ export class ConvBn {
       runningMean: this.#mean.tensor,
       runningVar: this.#variance.tensor,
       training: this.training && !this.frozenStatistics,
-      ...(this.still && { momentum: 0 }),
+      momentum: this.momentum,
       eps: EPSILON,
       ...(residual && { residual }),
       ...(slope !== undefined && { slope }),

@@ -31,6 +31,8 @@ export interface PictureLoaderOptions {
   readonly seed: number;
   /** Pictures a batch. */
   readonly batch: number;
+  /** Which pictures of each batch are loaded, by their places in it; all by default. Others are loaded elsewhere. */
+  readonly places?: readonly number[];
   /** Threads that decode; 0 decodes in this one. By default one fewer than there are cores, 1 to 8. */
   readonly workers?: number;
   /** Batches that are made ready ahead of the one in use. Default 2. */
@@ -232,8 +234,8 @@ export class PictureLoader {
     }
     const { draws } = this.#order;
     const { batch } = this.#options;
-    const places = Array.from({ length: batch }, (_, k) => step * batch + k);
-    const loaded = await Promise.all(places.map((place) => this.#readable(draws, place)));
+    const { places = Array.from({ length: batch }, (_, k) => k) } = this.#options;
+    const loaded = await Promise.all(places.map((place) => this.#readable(draws, step * batch + place)));
     return {
       indices: loaded.map(({ index }) => index),
       slots: loaded.map(({ slot }) => slot),

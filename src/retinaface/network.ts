@@ -1,6 +1,6 @@
 import { decodeBoxes } from '../detect/boxes.js';
 import type { Gpu } from '../gpu/gpu.js';
-import type { ConvBn } from '../nn/conv_bn.js';
+import { type ConvBn, STATISTICS_MOMENTUM } from '../nn/conv_bn.js';
 import { constant, kaimingNormal, xavierUniform } from '../nn/initialise.js';
 import { ParameterList } from '../nn/parameter.js';
 import { CounterRandom } from '../tensor/random.js';
@@ -117,16 +117,19 @@ export class Network {
     if (!training) this.fold();
   }
 
-  /** What `pass` answers, with all running statistics as they were, even in training. */
-  still<T>(pass: () => T): T {
-    const set = (still: boolean): void => {
-      for (const layer of this.#layers) layer.still = still;
+  /**
+   * What `pass` answers, in training, where batches have another share than a tenth in the running statistics: 0 leaves these as
+   * they are, 1 leaves nothing of what they were.
+   */
+  moving<T>(share: number, pass: () => T): T {
+    const set = (momentum: number): void => {
+      for (const layer of this.#layers) layer.momentum = momentum;
     };
-    set(true);
+    set(share);
     try {
       return pass();
     } finally {
-      set(false);
+      set(STATISTICS_MOMENTUM);
     }
   }
 

@@ -1,5 +1,6 @@
 import { NumericError } from '../gpu/errors.js';
 import { encodeCheckpoint, type Position } from './checkpoint.js';
+import { anyRank, fromFirst, type Ranks, ranksThatDiffer } from './ranks.js';
 import type { Schedule } from './schedule.js';
 import { freeBatch, type Losses, type Trainer, type TrainingBatch } from './trainer.js';
 
@@ -26,9 +27,15 @@ export interface StepRecord extends Losses {
   readonly images: number;
 }
 
-/** What a run needs from outside: pictures, places to write, a clock. */
+/**
+ * What a run needs from outside: pictures, places to write, a clock. Where several ranks train together each has one; all are
+ * told of steps and asked to save, rank 0 alone to evaluate.
+ */
 export interface RunHost {
-  /** The parts of a step (one, or several that are accumulated) and what errors call it; passes ownership of the tensors. */
+  /**
+   * The parts of a step (one, or several that are accumulated; of several ranks its own) and what errors call it; passes
+   * ownership of the tensors.
+   */
   batches(epoch: number, stepInEpoch: number): Promise<{ parts: readonly TrainingBatch[]; name: string }>;
   /** Called in the order of the steps, after the step's numbers were read. */
   onStep(record: StepRecord): void;
@@ -47,14 +54,27 @@ interface Pending {
   readonly name: string;
 }
 
+/** Where a run that several ranks share stands is the same in all of them, to the bit: what one writes is what all have. */
+async function checkAlike(ranks: Ranks, checkpoint: Uint8Array, step: number): Promise<void> {
+  const others = await ranksThatDiffer(ranks, checkpoint);
+  if (others.length === 0) return;
+  throw new NumericError({
+    operation: `save after training step ${step}`,
+    expected: 'the same weights, to the bit, in all ranks',
+    got: `others than rank 0 has in rank ${others.join(', ')}`,
+    remedy: 'Give all ranks the same GPU and driver; the last checkpoint is untouched.',
+  });
+}
+
 /**
  * Trains from a position to the end of the plan, or until asked to stop; answers where it stands then. The numbers of a
  * step are read while the next one runs, so that the device never waits for the log. An epoch is saved before it is
- * evaluated, and again after that.
+ * evaluated, and again after that. With a trainer that has ranks, these train together and stop together.
  * @throws NumericError naming the batch where a loss is no finite number: the update of that step was not done, and the
  * last checkpoint stays.
  */
 export async function runTraining(trainer: Trainer, plan: RunPlan, from: Position, host: RunHost): Promise<Position> {
+  const { ranks } = trainer;
   const totalSteps = plan.epochs * plan.stepsPerEpoch;
   const { unevaluated, ...start } = from;
   let position: Position = start;
@@ -79,12 +99,13 @@ export async function runTraining(trainer: Trainer, plan: RunPlan, from: Positio
   };
   const save = async (at: Position, names: readonly ('last' | 'best')[]): Promise<void> => {
     const checkpoint = await encodeCheckpoint(trainer, at);
+    if (ranks) await checkAlike(ranks, checkpoint, at.step);
     for (const name of names) await host.save(checkpoint, name);
   };
   const evaluate = async (): Promise<void> => {
     const epoch = position.epoch - 1;
     trainer.network.train(false);
-    const score = await host.evaluate(epoch);
+    const score = await fromFirst(ranks, () => host.evaluate(epoch));
     trainer.resume();
     const better = score > (position.best?.score ?? -Infinity);
     if (better) position = { ...position, best: { score, epoch } };
@@ -98,8 +119,8 @@ export async function runTraining(trainer: Trainer, plan: RunPlan, from: Positio
     const { epoch, stepInEpoch, step } = position;
     const { parts, name } = await host.batches(epoch, stepInEpoch);
     const rate = plan.schedule.rate({ step, epoch, totalSteps });
-    const losses = trainer.accumulate(parts);
-    const images = parts.reduce((sum, { x }) => sum + (x.shape[0] ?? 0), 0);
+    const losses = await trainer.accumulateTogether(parts);
+    const images = (ranks?.size ?? 1) * parts.reduce((sum, { x }) => sum + (x.shape[0] ?? 0), 0);
     for (const part of parts) freeBatch(part);
     trainer.step(rate);
     const numbers = Promise.all([trainer.read(losses), trainer.optimiser.gradientNorm().read()]);
@@ -111,7 +132,7 @@ export async function runTraining(trainer: Trainer, plan: RunPlan, from: Positio
     const ended = stepInEpoch + 1 === plan.stepsPerEpoch;
     const next = ended ? { epoch: epoch + 1, stepInEpoch: 0 } : { epoch, stepInEpoch: stepInEpoch + 1 };
     position = { ...position, step: step + 1, ...next };
-    const stopping = host.stopRequested();
+    const stopping = await anyRank(ranks, host.stopRequested());
     if (!ended && !stopping && position.step % plan.saveEvery !== 0) continue;
     await settle();
     const due = ended && plan.evaluateEvery > 0 && position.epoch % plan.evaluateEvery === 0;

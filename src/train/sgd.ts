@@ -26,11 +26,6 @@ export interface SgdOptions {
   readonly clipNorm?: number;
   /** Bytes of a bucket at most; the device's binding size by default. */
   readonly bucketBytes?: number;
-  /**
-   * Called between the last gradient and the update with all gradients in flat buckets, the same in every process, to be
-   * replaced by their mean over the processes that train together.
-   */
-  readonly allReduce?: (buckets: readonly Tensor<'f32'>[]) => void;
 }
 
 /** Elements of which one workgroup sums the squares. */
@@ -53,7 +48,6 @@ export class Sgd implements Disposable {
   readonly #momentum: number;
   readonly #weightDecay: number;
   readonly #clipNorm: number;
-  readonly #allReduce: SgdOptions['allReduce'];
   readonly #gradients: GradientBuckets;
   readonly #moments: readonly Tensor<'f32'>[];
   readonly #values: readonly Tensor<'f32'>[];
@@ -73,9 +67,8 @@ export class Sgd implements Disposable {
       weightDecay: 'number',
       clipNorm: 'number',
       bucketBytes: 'number',
-      allReduce: 'function',
     });
-    const { momentum = 0.9, weightDecay = 5e-4, clipNorm = 0, bucketBytes, allReduce } = options;
+    const { momentum = 0.9, weightDecay = 5e-4, clipNorm = 0, bucketBytes } = options;
     check('momentum', momentum, momentum >= 0 && momentum < 1, 'from 0 up to, not including, 1');
     check('weightDecay', weightDecay, weightDecay >= 0, 'of 0 or more');
     check('clipNorm', clipNorm, options.clipNorm === undefined || clipNorm > 0, 'above 0');
@@ -99,7 +92,6 @@ export class Sgd implements Disposable {
     this.#momentum = momentum;
     this.#weightDecay = weightDecay;
     this.#clipNorm = clipNorm;
-    this.#allReduce = allReduce;
     this.#gradients = new GradientBuckets(gpu, parameters, bucketBytes);
     const { layout } = this.#gradients;
     this.#moments = layout.zeros('momentum');
@@ -126,6 +118,14 @@ export class Sgd implements Disposable {
       if (gradient) this.#gradients.add(index, gradient, scale);
     }
     this.#accumulated = true;
+  }
+
+  /**
+   * What is accumulated of all parameters, in flat tensors, the same layout in every process: the optimiser's own. What is
+   * written there between the last `accumulate` and `step` is what the step takes.
+   */
+  get buckets(): readonly Tensor<'f32'>[] {
+    return this.#gradients.tensors;
   }
 
   /** Which parameters have something accumulated since the last step; none of them before the first `accumulate`. */
@@ -155,7 +155,6 @@ export class Sgd implements Disposable {
     }
     this.#accumulated = false;
     this.#tell(this.#gradients.end());
-    this.#allReduce?.(this.#gradients.tensors);
     scope(() => {
       this.#measure();
     });

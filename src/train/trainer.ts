@@ -19,9 +19,11 @@ import {
 import type { Configuration } from '../retinaface/config.js';
 import type { Network } from '../retinaface/network.js';
 import { scope } from '../tensor/scope.js';
-import { Plans } from '../tensor/plans.js';
+import { type PlanResult, Plans } from '../tensor/plans.js';
 import type { Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
+import { gatherCounts, gatherNumbers, OrderedSum, type Ranks } from './ranks.js';
+import { RunningStatistics } from './running_statistics.js';
 import { Sgd, type SgdOptions, type SgdParameter } from './sgd.js';
 
 /** Normalised pictures [n, h, w, 4] and the faces on them, in pixels of that size. */
@@ -82,7 +84,7 @@ function copyInto(from: Tensor, to: Tensor): void {
   });
 }
 
-/** How a network is taught; `allReduce` is where processes that train together exchange their gradients. */
+/** How a network is taught. */
 export interface TrainerOptions extends SgdOptions {
   /** How the heads are matched and weighed; by default the family's own. */
   readonly loss?: LossOptions;
@@ -92,6 +94,8 @@ export interface TrainerOptions extends SgdOptions {
   readonly frozenStatistics?: boolean;
   /** Times the learning rate, for the convolutions that place the taps of deformable ones; 0.1 by default. */
   readonly offsetRate?: number;
+  /** The processes that train this network together, for `accumulateTogether`. */
+  readonly ranks?: Ranks;
 }
 
 /** The losses of one part of a step, each a mean over its pictures; of both heads where there is a cascade. */
@@ -107,6 +111,12 @@ interface Counts {
   readonly first: Tensor<'u32'>;
   readonly second: Tensor<'u32'>;
 }
+
+/** Bytes of gradients that are read, summed over ranks and written in one piece, while the next one is read. */
+const PIECE = 16 * 2 ** 20;
+
+/** Losses of a part: class, box, landmark and total. */
+const LOSSES = 4;
 
 /** The loss of a configuration's family: the published checkpoints' or the report's. */
 export function defaultLoss({ pyramid }: Configuration): LossOptions {
@@ -127,6 +137,8 @@ export function defaultLoss({ pyramid }: Configuration): LossOptions {
 export class Trainer implements Disposable {
   readonly network: Network;
   readonly optimiser: Sgd;
+  /** The processes that train this network together. */
+  readonly ranks: Ranks | undefined;
   readonly #loss: LossOptions;
   readonly #cascadeLoss: LossOptions;
   readonly #frozenStatistics: boolean;
@@ -134,6 +146,8 @@ export class Trainer implements Disposable {
   /** What `accumulate` encodes, by the shapes of its parts; the note tells which parameters have a gradient. */
   readonly #plans: Plans<readonly boolean[]>;
   readonly #anchors: AnchorCache;
+  /** Where ranks hand round statistics of batches. */
+  readonly #statistics: RunningStatistics | undefined;
 
   /** Takes the parameters that are not frozen at this time. */
   constructor(network: Network, options: TrainerOptions = {}) {
@@ -145,10 +159,10 @@ export class Trainer implements Disposable {
       momentum: 'number',
       weightDecay: 'number',
       clipNorm: 'number',
+      ranks: 'object',
       bucketBytes: 'number',
-      allReduce: 'function',
     });
-    const { loss, cascadeLoss, frozenStatistics = false, offsetRate = 0.1, ...sgd } = options;
+    const { loss, cascadeLoss, frozenStatistics = false, offsetRate = 0.1, ranks, ...sgd } = options;
     const { gpu } = network.parameters;
     this.network = network;
     this.#loss = loss ?? defaultLoss(network.configuration);
@@ -161,8 +175,10 @@ export class Trainer implements Disposable {
     }));
     this.optimiser = new Sgd(gpu, parameters, sgd);
     this.#tape = new Tape(gpu);
-    this.#plans = new Plans(gpu, KEPT_PLANS);
+    this.#plans = new Plans(gpu, ranks ? 2 * KEPT_PLANS : KEPT_PLANS);
     this.#anchors = new AnchorCache(gpu, network.configuration.levels);
+    this.ranks = ranks;
+    this.#statistics = ranks && !frozenStatistics ? new RunningStatistics(network.parameters) : undefined;
     for (const { value } of parameters) this.#tape.watch(value);
     this.resume();
   }
@@ -180,24 +196,10 @@ export class Trainer implements Disposable {
    */
   accumulate(step: TrainingBatch | readonly TrainingBatch[]): Tensor {
     const parts = 'x' in step ? [step] : step;
-    const given = parts.flatMap(tensorsOf);
     for (const { x, targets } of parts) targetSizes('accumulate', this.#anchorsOf(x), targets);
-    const planned = {
-      inputs: given.map(({ shape, dtype, label }, i) => ({ shape: i % 5 === 0 ? shape : roomy(shape), dtype, label })),
-      fill: (inputs: readonly Tensor[]) => {
-        for (const [i, input] of inputs.entries()) copyInto(given[i]!, input);
-      },
-      compute: (inputs: readonly Tensor[]) => {
-        const losses = this.#accumulate(parts.map((_, part) => batchOf(inputs.slice(5 * part, 5 * part + 5))));
-        return { outputs: [losses], note: [...this.optimiser.accumulated] };
-      },
-    };
-    const key = `${this.network.training} ${planned.inputs.map(({ shape, dtype }) => `${shape.join('×')} ${dtype}`).join(', ')}`;
-    // A plan begins with empty buckets; who looks at single results wants them computed one by one.
-    const plain = checking() || this.optimiser.accumulated.includes(true);
     const before = [...this.optimiser.accumulated];
     try {
-      const { outputs, note } = plain ? this.#plans.direct(planned) : this.#plans.run(key, planned);
+      const { outputs, note } = this.#planned('step', parts, [], (inputs) => [this.#accumulate(inputs)]);
       this.optimiser.setAccumulated(note);
       return outputs[0]!;
     } catch (error) {
@@ -207,20 +209,156 @@ export class Trainer implements Disposable {
     }
   }
 
+  /** What `compute` encodes for parts of these shapes, and for other tensors of theirs, kept as a plan. */
+  #planned(
+    name: string,
+    parts: readonly TrainingBatch[],
+    others: readonly Tensor[],
+    compute: (parts: readonly TrainingBatch[], others: readonly Tensor[]) => readonly Tensor[],
+  ): PlanResult<readonly boolean[]> {
+    const targets = 5 * parts.length;
+    const given = [...parts.flatMap(tensorsOf), ...others];
+    const planned = {
+      inputs: given.map(({ shape, dtype, label }, i) => ({
+        shape: i % 5 === 0 || i >= targets ? shape : roomy(shape),
+        dtype,
+        label,
+      })),
+      fill: (inputs: readonly Tensor[]) => {
+        for (const [i, input] of inputs.entries()) copyInto(given[i]!, input);
+      },
+      compute: (inputs: readonly Tensor[]) => {
+        const batches = parts.map((_, part) => batchOf(inputs.slice(5 * part, 5 * part + 5)));
+        const outputs = compute(batches, inputs.slice(targets));
+        return { outputs, note: [...this.optimiser.accumulated] };
+      },
+    };
+    const key = `${name} ${this.network.training} ${planned.inputs.map(({ shape, dtype }) => `${shape.join('×')} ${dtype}`).join(', ')}`;
+    // A plan begins with empty buckets; who looks at single results wants them computed one by one.
+    const plain = checking() || this.optimiser.accumulated.includes(true);
+    return plain ? this.#plans.direct(planned) : this.#plans.run(key, planned);
+  }
+
   #accumulate(parts: readonly TrainingBatch[]): Tensor {
     return scope(() => {
       const over = parts.length > 1 ? this.#count(parts) : undefined;
-      const losses = parts.map((batch) =>
-        scope(() => {
-          const { total, parts: three } = this.#tape.record(() => scope(() => this.#losses(batch, over)));
-          this.#tape.backward(total);
-          this.optimiser.accumulate(({ value }) => this.#tape.gradient(value));
-          this.#tape.release();
-          return concat([three, reshape(total, [1])], 0);
-        }),
-      );
-      return losses.reduce((sum, part) => add(sum, part));
+      return parts.map((batch) => this.#part(batch, over)).reduce((sum, part) => add(sum, part));
     });
+  }
+
+  /** Adds the gradients of one part of a step; answers its losses [4]. */
+  #part(batch: TrainingBatch, over: Counts | undefined): Tensor {
+    return scope(() => {
+      const { total, parts: three } = this.#tape.record(() => scope(() => this.#losses(batch, over)));
+      this.#tape.backward(total);
+      this.optimiser.accumulate(({ value }) => this.#tape.gradient(value));
+      this.#tape.release();
+      return concat([three, reshape(total, [1])], 0);
+    });
+  }
+
+  /**
+   * The same over all ranks that the trainer was made with: `parts` are this rank's of a step, number k of rank r being
+   * number `k·size + r` of the whole, as many in each rank. Losses, gradients and running statistics are those of `accumulate`
+   * with all parts in that order, to the bit; every rank answers the same losses. Sums are exchanged while the next part runs.
+   * Without ranks it is `accumulate`.
+   */
+  async accumulateTogether(parts: readonly TrainingBatch[]): Promise<Tensor> {
+    const { ranks } = this;
+    if (!ranks) return this.accumulate(parts);
+    for (const { x, targets } of parts) targetSizes('accumulateTogether', this.#anchorsOf(x), targets);
+    const { gpu } = this.network.parameters;
+    const statistics = this.#statistics;
+    const { buckets } = this.optimiser;
+    const pieces = buckets.flatMap((bucket) => {
+      const bytes = bucket.size * 4;
+      return Array.from({ length: Math.ceil(bytes / PIECE) }, (_, i) => {
+        const [from, to] = [i * PIECE, Math.min(bytes, (i + 1) * PIECE)];
+        return { bucket, from, bytes: to - from, sum: new OrderedSum(ranks, (to - from) / 4) };
+      });
+    });
+    const before = [...this.optimiser.accumulated];
+    const over = await this.#countTogether(ranks, parts);
+    statistics?.begin();
+    let added: readonly boolean[] = before;
+    try {
+      /** Losses, and statistics of the norms, of every part of the step. */
+      const numbers: Float32Array[] = [];
+      const exchange = async (
+        own: Promise<Float32Array>,
+        gradients: readonly Promise<ArrayBuffer>[],
+      ): Promise<void> => {
+        numbers.push(...(await gatherNumbers(ranks, await own)));
+        for (const [i, { sum }] of pieces.entries()) await sum.add(new Float32Array(await gradients[i]!));
+      };
+      let exchanged = Promise.resolve();
+      for (const part of parts) {
+        this.optimiser.setAccumulated(before.map(() => false));
+        const { outputs, note } = this.#partOf(part, over);
+        added = note;
+        const reads = [
+          outputs[0]!.read(),
+          ...pieces.map(({ bucket, from, bytes }) => gpu.read(bucket.buffer, bytes, from)),
+        ];
+        outputs[0]!.dispose();
+        for (const read of reads) read.catch(() => undefined);
+        // Of two parts at most is anything in memory.
+        await exchanged;
+        const [own, ...gradients] = reads as [Promise<Float32Array>, ...Promise<ArrayBuffer>[]];
+        exchanged = exchange(own, gradients);
+        exchanged.catch(() => undefined);
+      }
+      await exchanged;
+      for (const { bucket, from, sum } of pieces) gpu.upload(bucket.buffer, await sum.end(), from);
+      statistics?.moved(numbers.map((part) => part.subarray(LOSSES)));
+      this.optimiser.setAccumulated(added);
+      const losses = numbers.map((part) => part.slice(0, LOSSES));
+      const total = losses.reduce((sum, part) => sum.map((value, i) => value + part[i]!));
+      return Tensor.from(gpu, total, [LOSSES], 'losses');
+    } catch (error) {
+      this.optimiser.setAccumulated(before, before.includes(true));
+      statistics?.restore();
+      throw error;
+    } finally {
+      over.first.dispose();
+      over.second.dispose();
+    }
+  }
+
+  /** One part of this rank: its losses with what its norms saw behind them, and its gradients alone in the buckets. */
+  #partOf(
+    part: TrainingBatch,
+    over: Counts,
+  ): { readonly outputs: readonly Tensor[]; readonly note: readonly boolean[] } {
+    const statistics = this.#statistics;
+    return this.#planned('part', [part], [over.first, over.second], ([batch], others) => {
+      const [first, second] = others as [Tensor<'u32'>, Tensor<'u32'>];
+      const pass = (): Tensor => this.#part(batch!, { first, second });
+      if (!statistics) return [pass()];
+      statistics.clear();
+      using losses = this.network.moving(1, pass);
+      return [concat([losses, ...statistics.tensors], 0)];
+    });
+  }
+
+  /** What all parts of a step of all ranks take part with. */
+  async #countTogether(ranks: Ranks, parts: readonly TrainingBatch[]): Promise<Counts> {
+    const { outputs } = this.#planned('count', parts, [], (inputs) => {
+      const { first, second } = this.#count(inputs);
+      return [first, second];
+    });
+    const heads = outputs as readonly Tensor<'u32'>[];
+    try {
+      const [first, second] = await Promise.all(heads.map((counts) => counts.read()));
+      // One after the other: ranks exchange in one order.
+      const all = [await gatherCounts(ranks, first!), await gatherCounts(ranks, second!)] as const;
+      const [one, two] = all.map((counts) =>
+        Tensor.from(this.network.parameters.gpu, counts, [counts.length / 3, 3], 'counts of a step'),
+      );
+      return { first: one!, second: two! };
+    } finally {
+      for (const counts of heads) counts.dispose();
+    }
   }
 
   /** What was accumulated for a parameter since the last step, or in the last one: the trainer's own. */
@@ -245,6 +383,7 @@ export class Trainer implements Disposable {
     this.#plans.dispose();
     this.#tape.dispose();
     this.optimiser.dispose();
+    this.#statistics?.dispose();
     this.#anchors.dispose();
     try {
       this.network.train(false);
@@ -283,7 +422,7 @@ export class Trainer implements Disposable {
       countAnchors(anchors, targets, { ...this.#loss, variances }, { counts: first!, first: row });
       if (cascade) {
         scope(() => {
-          const { refined } = network.still(() => network.forward(x, anchors));
+          const { refined } = network.moving(0, () => network.forward(x, anchors));
           countAnchors(refined!, targets, { ...this.#cascadeLoss, variances }, { counts: second!, first: row });
         });
       }

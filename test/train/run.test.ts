@@ -192,22 +192,4 @@ test('where an evaluation fails no step is lost, and the run goes on with that e
   model.dispose();
 });
 
-test('allReduce is reached through the trainer, with every gradient once a step', async () => {
-  const seen: number[] = [];
-  const allReduce: TrainerOptions['allReduce'] = (buckets) => {
-    seen.push(buckets.reduce((sum, { size }) => sum + size, 0));
-  };
-  const { model, trainer } = start({ allReduce });
-  for (let step = 0; step < 2; step++) {
-    const batch = batchOf(step);
-    await trainer.read(trainer.accumulate([batch, batch]));
-    freeBatch(batch);
-    trainer.step(0.001);
-  }
-  assert.equal(seen.length, 2);
-  assert.ok(seen.every((size) => size >= model.network.parameters.trainableCount));
-  trainer.dispose();
-  model.dispose();
-});
-
 test.run();

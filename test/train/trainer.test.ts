@@ -5,7 +5,7 @@ import { RetinaFace } from '../../src/retinaface/retinaface.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from '../../src/retinaface/config.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { encodeCheckpoint, restoreCheckpoint } from '../../src/train/checkpoint.js';
-import { freeBatch, type Losses, Trainer, type TrainerOptions, type TrainingBatch } from '../../src/train/trainer.js';
+import { freeBatch, type Losses, Trainer, type TrainingBatch } from '../../src/train/trainer.js';
 import { readWeights } from '../../src/weights/read.js';
 import { testDevice as device } from '../helpers/device.js';
 import { formulaTensor } from '../helpers/formula.js';
@@ -138,14 +138,11 @@ for (const [name, configuration] of [
     for (const parts of [[batchOf(64, 64, 1)], [batchOf(64, 64, 1, 0), batchOf(64, 64, 1, 1)]]) {
       const model = new RetinaFace(device, configuration);
       model.initialise(3);
-      const gradients: Promise<Float32Array>[] = [];
-      const allReduce: TrainerOptions['allReduce'] = (buckets) => {
-        gradients.push(...buckets.map((bucket) => bucket.read()));
-      };
-      const trainer = new Trainer(model.network, { frozenStatistics: true, allReduce });
+      const trainer = new Trainer(model.network, { frozenStatistics: true });
       const losses = await trainer.read(trainer.accumulate(parts));
       trainer.step(0);
-      outcomes.push({ losses, gradients: await Promise.all(gradients) });
+      const gradients = await Promise.all(trainer.optimiser.buckets.map((bucket) => bucket.read()));
+      outcomes.push({ losses, gradients });
       parts.forEach(freeBatch);
       trainer.dispose();
       model.dispose();

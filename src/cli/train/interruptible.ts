@@ -1,16 +1,17 @@
 /**
  * Does `work`, which asks whether Ctrl-C or SIGTERM came since it began, however often it begins again inside; `say` is
- * told at once. The same signal for a second time ends the process.
+ * told `words` at once. The same signal for a second time ends the process.
  * @throws what `work` throws.
  */
 export async function interruptible<R>(
   say: (words: string) => void,
   work: (stopRequested: () => boolean) => Promise<R>,
+  words = 'saving, then ending; the same command goes on',
 ): Promise<R> {
   let stop = false;
   const onInterrupt = (): void => {
     stop = true;
-    say('\nsaving, then ending; the same command goes on\n');
+    say(`\n${words}\n`);
   };
   process.once('SIGINT', onInterrupt);
   process.once('SIGTERM', onInterrupt);

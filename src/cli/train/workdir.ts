@@ -32,14 +32,14 @@ export class Workdir {
   }
 
   /**
-   * Makes the folder, or goes on in it, where `identity` (of `inOrder`) is its own: the trainer takes up the last checkpoint, and log and events end where that was saved.
+   * Makes the folder, or goes on in it, where `identity` (of `inOrder`) is its own: the trainer takes up the last checkpoint, and log and events end where that was saved. `last`: the checkpoint.
    * @throws ArgumentError where it is another run's, before anything changes there; FileError; what a damaged checkpoint throws.
    */
   static async open(
     folder: string,
     trainer: Trainer,
     identity: string,
-  ): Promise<{ readonly workdir: Workdir; readonly from: Position }> {
+  ): Promise<{ readonly workdir: Workdir; readonly from: Position; readonly last: Uint8Array | undefined }> {
     await makeFolder(folder);
     const workdir = new Workdir(folder);
     let from: Position = { step: 0, epoch: 0, stepInEpoch: 0, run: identity };
@@ -62,7 +62,7 @@ export class Workdir {
       workdir.file('events.tfevents'),
       events ? resumeEvents(events, from) : eventFileHead(Date.now() / 1000),
     );
-    return { workdir, from };
+    return { workdir, from, last };
   }
 
   file(name: string): string {
