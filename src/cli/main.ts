@@ -10,6 +10,7 @@ import { merge } from './merge.js';
 import { finish, guardOutput } from './output.js';
 import { reproduce } from './reproduce.js';
 import { results } from './results.js';
+import { serve } from './serve.js';
 import { table } from './table.js';
 import { train } from './train.js';
 import { tune } from './tune.js';
@@ -27,6 +28,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   train,
   table,
   reproduce,
+  serve,
   convert,
   weights,
   tune,
@@ -44,6 +46,7 @@ const HELP = `retinaface: face detection with landmarks, on WebGPU
   retinaface train …           train a network
   retinaface table RUN…        trainings as rows of the report's Table 2
   retinaface reproduce …       ablate small networks in minutes each
+  retinaface serve             find faces over HTTP
   retinaface convert IN OUT    turn PyTorch weights into safetensors
   retinaface weights           list the weights that have a name, fetch public ones
   retinaface tune              measure which kernels are fastest here, and keep that

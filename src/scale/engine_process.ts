@@ -1,0 +1,300 @@
+// The process that holds the device of a service. It decodes in threads, gathers pictures of one size, searches them, and answers
+// over its channel. It is a process of its own because Dawn's calls block for as long as they take, and because a driver that
+// breaks down takes its process along: neither reaches the one that speaks HTTP.
+import { DeviceLostError, RetinaFaceError } from '../gpu/errors.js';
+import type { Picture } from '../image/picture.js';
+import { encodePng } from '../node/codecs.js';
+import { DecodePool } from '../node/decode_pool.js';
+import type { Unreadable } from '../node/decode_worker.js';
+import { LastingModel } from '../node/lasting.js';
+import type { RetinaFace } from '../node/retinaface.js';
+import type { DetectOptions } from '../retinaface/detect_options.js';
+import type {
+  Alignment,
+  EngineAbout,
+  EngineSettings,
+  FoundPicture,
+  FromEngine,
+  PictureRequest,
+  ToEngine,
+} from './engine_messages.js';
+import { type Found, searchAll } from './find.js';
+import { Gatherer } from './gatherer.js';
+import { refusalOf, ServiceError } from './service_error.js';
+
+/** Pictures that a batch holds by default on a GPU. On a driver that computes on the CPU a batch only makes its first wait. */
+const GPU_BATCH = 8;
+
+/** Pixels of a side of the empty picture that is searched first, to compile kernels before anyone waits for them. */
+const REHEARSAL = 64;
+
+const STATUS_OF: Readonly<Record<Unreadable, number>> = { format: 415, pixels: 413, damage: 422 };
+
+/** A picture that is decoded and waits to be searched. */
+interface Job {
+  readonly id: number;
+  readonly picture: Picture;
+  readonly search: DetectOptions;
+  readonly align: Alignment | undefined;
+  readonly decode: number;
+  readonly decoded: number;
+}
+
+class EngineProcess {
+  readonly #settings: EngineSettings;
+  readonly #model: LastingModel;
+  readonly #pool: DecodePool;
+  readonly #about: EngineAbout;
+  readonly #gatherer: Gatherer<Job>;
+  /** Pictures that have no answer yet. */
+  readonly #open = new Map<number, AbortController>();
+  #searching = false;
+  #timer: NodeJS.Timeout | undefined;
+  #ending = false;
+
+  private constructor(settings: EngineSettings, model: LastingModel, about: EngineAbout) {
+    this.#settings = settings;
+    this.#model = model;
+    this.#about = about;
+    this.#pool = new DecodePool(settings.threads);
+    this.#gatherer = new Gatherer({ most: about.batch, wait: settings.batchWait });
+  }
+
+  static async open(settings: EngineSettings): Promise<EngineProcess> {
+    const { configuration, weights, batch, maxSize } = settings;
+    const say = (words: string): void => {
+      send({ kind: 'say', words });
+    };
+    const model = new LastingModel(configuration, (loaded) => loaded.load(weights), say);
+    const blank: Picture = { data: new Uint8Array(4 * REHEARSAL ** 2), width: REHEARSAL, height: REHEARSAL };
+    await model.detect([blank], { size: Math.min(REHEARSAL, maxSize) });
+    const about = await model.use((held: RetinaFace) =>
+      Promise.resolve({
+        driver: held.gpu.info.description,
+        configuration: held.network.configuration.name,
+        software: held.gpu.isFallback,
+        landmarks: held.network.configuration.landmarks,
+        batch: batch ?? (held.gpu.isFallback ? 1 : GPU_BATCH),
+      }),
+    );
+    const engine = new EngineProcess(settings, model, about);
+    await engine.#warm();
+    return engine;
+  }
+
+  /** Starts all threads, before anyone waits for them. */
+  async #warm(): Promise<void> {
+    const { threads, maxPixels } = this.#settings;
+    const dot = encodePng({ data: new Uint8Array(4), width: 1, height: 1 });
+    const jobs = Array.from({ length: threads }, () => ({ bytes: Uint8Array.from(dot), name: 'a dot', maxPixels }));
+    await Promise.all(jobs.map((job) => this.#pool.run({ kind: 'bytes', ...job })));
+  }
+
+  get about(): EngineAbout {
+    return this.#about;
+  }
+
+  find(id: number, request: PictureRequest): void {
+    const abort = new AbortController();
+    this.#open.set(id, abort);
+    this.#decode(id, request, abort.signal).catch((error: unknown) => {
+      this.#refuse(id, error);
+    });
+  }
+
+  drop(id: number): void {
+    this.#open.get(id)?.abort(new Error('no longer wanted'));
+  }
+
+  /** Frees the device once nothing waits for it. */
+  end(): void {
+    this.#ending = true;
+    if (this.#open.size > 0) return;
+    this.#model.dispose();
+    process.disconnect();
+    process.exit(0);
+  }
+
+  async #decode(id: number, { bytes, name, search, align }: PictureRequest, signal: AbortSignal): Promise<void> {
+    const began = performance.now();
+    const { maxPixels, maxSize, decodeTimeout } = this.#settings;
+    const read = await this.#pool.run(
+      { kind: 'bytes', bytes: Uint8Array.from(bytes), name, maxPixels },
+      { timeout: decodeTimeout, signal },
+    );
+    if (read.kind === 'unreadable') {
+      throw new ServiceError(STATUS_OF[read.why!], read.problem!, { name: 'ImageError' });
+    }
+    signal.throwIfAborted();
+    const { data, width, height } = read;
+    const longest = Math.max(width, height);
+    if (search.size === 'original' && longest > maxSize) {
+      throw new ServiceError(413, {
+        operation: `search ${name}`,
+        expected: `at most ${maxSize} pixels of a side, where size is original`,
+        got: `${width}×${height}`,
+        remedy: `Ask for size=${maxSize} or less, or scale the picture down.`,
+      });
+    }
+    // Left out, the picture's own size: what is larger is scaled down to the longest side that is allowed.
+    const side = search.size ?? (longest > maxSize ? maxSize : undefined);
+    const options = { ...given(search), ...(side === undefined ? {} : { size: side }) };
+    const canvas = typeof side === 'number' ? '' : `${width}×${height}`;
+    const decoded = performance.now();
+    const job: Job = {
+      id,
+      picture: { data, width, height },
+      search: options,
+      align,
+      decode: decoded - began,
+      decoded,
+    };
+    signal.addEventListener('abort', () => {
+      if (this.#gatherer.remove(job)) this.#dropped(id);
+    });
+    this.#gatherer.add(`${canvas} ${JSON.stringify(options)}`, job, decoded);
+    this.#next();
+  }
+
+  #next(): void {
+    clearTimeout(this.#timer);
+    if (this.#searching) return;
+    const next = this.#gatherer.take(performance.now());
+    if (next === undefined) return;
+    if (typeof next === 'number') {
+      this.#timer = setTimeout(() => {
+        this.#next();
+      }, next);
+      return;
+    }
+    this.#searching = true;
+    this.#search(next).then(
+      () => {
+        this.#searching = false;
+        this.#next();
+      },
+      // No device to search with: the process begins anew, and what it holds is sent to it again.
+      (error: unknown) => {
+        if (!(error instanceof RetinaFaceError)) throw error;
+        send({ kind: 'say', words: `no device to search with: ${error.message}\n` });
+        process.exit(1);
+      },
+    );
+  }
+
+  async #search(jobs: readonly Job[]): Promise<void> {
+    const began = performance.now();
+    const read = jobs.map((job): Found<Job> => ({ source: job, picture: job.picture }));
+    const found = await searchAll(this.#model, read, jobs[0]!.search);
+    const time = performance.now() - began;
+    send({ kind: 'batch', pictures: jobs.length, time, resident: process.memoryUsage.rss() });
+    for (const each of found) {
+      const { id, decoded } = each.source;
+      this.#finish(each, { gather: began - decoded, search: time, batch: jobs.length }).catch((error: unknown) => {
+        this.#refuse(id, error);
+      });
+    }
+  }
+
+  async #finish(
+    { source, faces, cut, error }: Found<Job>,
+    { gather, search, batch }: { readonly gather: number; readonly search: number; readonly batch: number },
+  ): Promise<void> {
+    if (error) throw error;
+    const { id, picture, align, decode } = source;
+    const { width, height } = picture;
+    const answer = { width, height, faces: faces!, cut: cut === true, batch };
+    const times = { decode, gather, search };
+    const abort = this.#open.get(id)!;
+    abort.signal.throwIfAborted();
+    if (!align || faces!.length === 0) {
+      this.#found(id, { ...answer, ...(align ? { aligned: [] } : {}), times });
+      return;
+    }
+    const began = performance.now();
+    const { files } = await this.#pool.run(
+      { kind: 'align', picture, faces: faces!, ...align },
+      { timeout: this.#settings.decodeTimeout, signal: abort.signal },
+    );
+    this.#found(id, { ...answer, aligned: files, times: { ...times, align: performance.now() - began } });
+  }
+
+  #found(id: number, found: FoundPicture): void {
+    send({ kind: 'found', id, found });
+    this.#answered(id);
+  }
+
+  #refuse(id: number, error: unknown): void {
+    if (this.#open.get(id)?.signal.aborted === true) this.#dropped(id);
+    else {
+      send({ kind: 'refused', id, refusal: refusalOf(...told(error)) });
+      this.#answered(id);
+    }
+  }
+
+  #dropped(id: number): void {
+    send({ kind: 'dropped', id });
+    this.#answered(id);
+  }
+
+  #answered(id: number): void {
+    this.#open.delete(id);
+    if (this.#ending) this.end();
+  }
+}
+
+/** Without what is undefined. */
+function given(search: PictureRequest['search']): DetectOptions {
+  return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined));
+}
+
+/** The status of HTTP that an error of one picture is, and the error. */
+function told(error: unknown): [status: number, error: RetinaFaceError] {
+  if (error instanceof ServiceError) return [error.status, error];
+  if (error instanceof RetinaFaceError) {
+    const wrongInput = ['ImageError', 'LimitError', 'ArgumentError'].includes(error.name);
+    return [wrongInput ? 422 : error.name === 'OutOfMemoryError' ? 503 : 500, error];
+  }
+  const got = error instanceof Error ? error.message : String(error);
+  const problem = { operation: 'detect', expected: 'faces', got, remedy: 'Report it with the picture.', cause: error };
+  return [500, new RetinaFaceError(problem)];
+}
+
+function send(message: FromEngine): void {
+  // Where the other end is gone, `disconnect` has its say.
+  if (process.connected) process.send!(message);
+}
+
+let engine: EngineProcess | undefined;
+
+async function open(settings: EngineSettings): Promise<void> {
+  try {
+    engine = await EngineProcess.open(settings);
+    send({ kind: 'ready', about: engine.about });
+  } catch (error) {
+    const known =
+      error instanceof RetinaFaceError
+        ? error
+        : new DeviceLostError({
+            operation: 'open the device',
+            expected: 'a device to search with',
+            got: error instanceof Error ? error.message : String(error),
+            remedy: '`retinaface doctor` says what is missing.',
+            cause: error,
+          });
+    process.send!({ kind: 'failed', refusal: refusalOf(503, known) } satisfies FromEngine, () => process.exit(1));
+  }
+}
+
+// Ctrl-C reaches every process of a terminal; this one ends when it is told to, or when the one that tells it is gone.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => undefined);
+process.on('disconnect', () => {
+  process.kill(process.pid, 'SIGKILL');
+});
+process.on('message', (message: ToEngine) => {
+  if (message.kind === 'open') void open(message.settings);
+  else if (message.kind === 'find') engine!.find(message.id, message.request);
+  else if (message.kind === 'drop') engine!.drop(message.id);
+  else if (engine) engine.end();
+  else process.exit(0);
+});
