@@ -11,7 +11,9 @@ import { type Answer, empty, face, forgedPng, openEngine, post, scene, serviceOf
 
 const engine = await openEngine();
 const service = await serviceOf(engine);
-test.after(() => Promise.all([service.close(0), engine.close()]));
+test.after(async () => {
+  await Promise.all([service.close(0), engine.close()]);
+});
 
 const SIZE = 160;
 
