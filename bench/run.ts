@@ -16,6 +16,7 @@ const HELP = `npm run bench: times kernels and whole detections on the adapter t
   npm run bench -- NAME…                     rows whose names hold one of these
   npm run bench -- growth                    what a kernel costs as pixels, channels, batch and boxes grow
   npm run bench -- ranks                     what training in two processes costs, and sums over 2 and 4 (Open MPI, koffi)
+  npm run bench -- serve                     the service under load for a minute, beside detect in batches
   npm run bench -- --json FILE               also writes a line of JSON a row
   npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
     --fail-over R                            and exit code 1 where a row takes more than R times as long, beyond noise
@@ -188,5 +189,9 @@ if (values.compare) {
 if (values['fail-over'] !== undefined) refuse('--fail-over beside --compare', 'it alone');
 if (positionals[0] === 'growth') await growth();
 else if (positionals[0] === 'ranks') ranksTables();
-else await run(positionals);
+else if (positionals[0] === 'serve') {
+  say(Gpu.of(await requestDevice()));
+  const { benchServe } = await import('./serve.js');
+  await benchServe({ seconds: 60, connections: 64, size: 320 });
+} else await run(positionals);
 process.exit(0);

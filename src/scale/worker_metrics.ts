@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { FileError } from '../gpu/errors.js';
-import { optionalPackage } from './optional.js';
+import { openMetrics } from './metrics.js';
 import type { WorkerEvents } from './worker.js';
 
 /** What a worker counts, where Prometheus asks for it. */
@@ -18,14 +18,9 @@ export interface WorkerMetrics extends AsyncDisposable {
  * @throws MissingPackageError without prom-client; FileError where the port is taken.
  */
 export async function serveMetrics(port: number, host = '127.0.0.1'): Promise<WorkerMetrics> {
-  const { Counter, Histogram, Registry, collectDefaultMetrics } = await optionalPackage(
-    'prom-client',
-    () => import('prom-client'),
-    'serve metrics',
-  );
-  const registry = new Registry();
+  const { client, registry } = await openMetrics('serve metrics');
+  const { Counter, Histogram } = client;
   const registers = [registry];
-  collectDefaultMetrics({ register: registry });
   const jobs = new Counter({
     name: 'retinaface_jobs_total',
     help: 'Jobs by what became of them: done, retried, dead, stalled',
