@@ -10,6 +10,7 @@ import { evaluate } from '../../src/cli/evaluate.js';
 import { merge } from '../../src/cli/merge.js';
 import { nameOf } from '../../src/cli/options.js';
 import { reproduce } from '../../src/cli/reproduce.js';
+import { serve } from '../../src/cli/serve.js';
 import { table } from '../../src/cli/table.js';
 import { train } from '../../src/cli/train.js';
 import { tune } from '../../src/cli/tune.js';
@@ -22,6 +23,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   evaluate,
   table,
   reproduce,
+  serve,
   convert,
   weights,
   tune,

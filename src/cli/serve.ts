@@ -116,7 +116,7 @@ for addresses. Its address goes to stdout once it takes requests.
 
   retinaface serve &
   curl -F picture=@photo.jpg 'http://127.0.0.1:8080/detect?score=0.7'
-  curl -H 'content-type: image/jpeg' -H 'accept: image/png' --data-binary @photo.jpg http://127.0.0.1:8080/align >face.png`,
+  curl -H 'content-type: image/jpeg' --data-binary @photo.jpg http://127.0.0.1:8080/detect`,
   options,
   notes: `Requests that wait are searched together where their pictures fill one size; each is answered as it would be alone.
 What goes wrong is answered with its status and {"error":{"name","operation","expected","got","remedy","message"}}.
