@@ -300,12 +300,14 @@ async function searchWith(run: {
   let done = 0;
   let kept = 0;
   let predictions: Predictions;
+  const tiled: string[] = [];
   try {
     predictions = await searchPictures(model, source, {
       protocol: protocol.name as ProtocolName,
       changes: protocol,
       batch,
       ...(store ? { store } : {}),
+      onTiled: (picture) => tiled.push(picture),
       onProgress: (at) => {
         progress.advance(at.done - done, at.kept - kept);
         ({ done, kept } = at);
@@ -318,8 +320,18 @@ async function searchWith(run: {
   const fresh = source.length - kept;
   const words =
     `${fresh} pictures searched in ${seconds.toFixed(1)} s (${(fresh / seconds).toFixed(1)} pictures/s)` +
-    `${kept > 0 ? `, ${kept} kept from before` : ''}, on ${driver}\n`;
+    `${kept > 0 ? `, ${kept} kept from before` : ''}, on ${driver}\n` +
+    (tiled.length > 0 ? `${tiledWords(tiled)}\n` : '');
   return { predictions, described, words };
+}
+
+/** What was not searched as the protocol says. */
+function tiledWords(tiled: readonly string[]): string {
+  const first = tiled.slice(0, 3).join(', ');
+  return (
+    `warning: ${tiled.length} pictures do not fit this device at their own size and were searched in tiles, in which faces beyond ` +
+    `700 pixels may be missed: ${first}${tiled.length > 3 ? ' …' : ''}`
+  );
 }
 
 /** Marks a folder as this run's. @throws ArgumentError when it holds another's predictions. */

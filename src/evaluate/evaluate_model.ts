@@ -34,6 +34,8 @@ export interface SearchOptions {
   readonly store?: PredictionStore;
   /** Called after each batch; `kept` of the pictures done came from the store. */
   readonly onProgress?: (progress: { readonly done: number; readonly kept: number; readonly total: number }) => void;
+  /** Hears of each picture that the device could search in tiles alone: another search than the protocol's. */
+  readonly onTiled?: (name: string) => void;
   /** Ends the search between two batches; what it is aborted with is thrown. */
   readonly signal?: AbortSignal;
 }
@@ -102,7 +104,9 @@ export async function searchPictures(
   let pending: number[] = [];
   const search = async (): Promise<void> => {
     const pictures = await Promise.all(pending.map((i) => source.load(i)));
-    const found = await searchBatch(model, pictures, protocol);
+    const tiled = new Set<number>();
+    const found = await searchBatch(model, pictures, protocol, (k) => tiled.add(k));
+    for (const k of tiled) options.onTiled?.(pictureName(source.name(pending[k]!)));
     for (const [k, i] of pending.entries()) {
       const name = pictureName(source.name(i));
       const detections = roundDetections(detectionsOf(found[k]!));
@@ -132,6 +136,7 @@ async function searchBatch(
   model: Detector,
   pictures: readonly Picture[],
   protocol: Protocol,
+  onTiled: (index: number) => void,
 ): Promise<readonly (readonly Face[])[]> {
   const { scoreThreshold, topK, maxFaces, nmsThreshold, flip, scales } = protocol;
   const found = pictures.map((): (readonly Face[])[] => []);
@@ -146,7 +151,13 @@ async function searchBatch(
       for (const group of groups.values()) {
         const size = searchSize(pictures[group[0]!]!, protocol, scale)!;
         const searched = group.map((k) => (mirrored ? mirrorPicture(pictures[k]!) : pictures[k]!));
-        const faces = await model.detect(searched, { scoreThreshold, topK, maxFaces, nmsThreshold, size });
+        const options = { scoreThreshold, topK, maxFaces, nmsThreshold, size };
+        const faces = await model.detect(searched, {
+          ...options,
+          onTiled: (at) => {
+            onTiled(group[at]!);
+          },
+        });
         for (const [at, k] of group.entries()) {
           const { width } = pictures[k]!;
           found[k]!.push(mirrored ? faces[at]!.map((face) => mirrorFace(face, width)) : faces[at]!);

@@ -36,6 +36,8 @@ export interface DetectOptions {
   readonly signal?: AbortSignal;
   /** Hears of each picture that has more than `maxFaces` faces, by its place among those that were passed. */
   readonly onCut?: (index: number) => void;
+  /** Hears of each picture that was searched in tiles, since it does not fit the device at its own size. */
+  readonly onTiled?: (index: number) => void;
 }
 
 /** The options of `detect` with their defaults in place. */
@@ -82,6 +84,7 @@ export function detectionOf(options: DetectOptions): Detection {
     rotations: 'array',
     signal: 'object',
     onCut: 'function',
+    onTiled: 'function',
   });
   const { scoreThreshold, nmsThreshold, maxFaces, topK, size, scales, rotations } = {
     ...DETECT_DEFAULTS,

@@ -271,7 +271,10 @@ export class RetinaFace implements Disposable {
     const sources = isList ? (input as readonly PictureInput[]) : [input as PictureInput];
     const names = sources.map((_, i) => (isList ? `detect, picture ${i} of the array` : 'detect'));
     const found = await untilAborted(this.#search(sources, names, detection, signal), signal);
-    for (const [index, { cut }] of found.entries()) if (cut) options.onCut?.(index);
+    for (const [index, { cut, tiled }] of found.entries()) {
+      if (cut) options.onCut?.(index);
+      if (tiled) options.onTiled?.(index);
+    }
     const faces = found.map((each) => [...each.faces]);
     return isList ? faces : faces[0]!;
   }

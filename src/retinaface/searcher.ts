@@ -29,6 +29,8 @@ export interface Found {
   readonly faces: readonly Face[];
   /** There were more than `maxFaces`. */
   readonly cut: boolean;
+  /** It was searched in tiles. */
+  readonly tiled: boolean;
 }
 
 const PASS_BYTES = 2 ** 30;
@@ -97,7 +99,7 @@ export class Searcher implements Disposable {
         });
         const faces = voteBoxes(seen, nmsThreshold, (a, b) => a.turn === b.turn).map(withoutTurn);
         const cut = passes.some((pass) => pass.cut) || faces.length > maxFaces;
-        return { faces: faces.slice(0, maxFaces), cut };
+        return { faces: faces.slice(0, maxFaces), cut, tiled: passes.some((pass) => pass.tiled) };
       });
     } finally {
       for (const { pixels } of uploaded) pixels.dispose();
@@ -159,7 +161,7 @@ export class Searcher implements Disposable {
       cut ||= result!.cut;
     }
     const faces = mergeTiles(found, detection.nmsThreshold);
-    return { faces: faces.slice(0, detection.maxFaces), cut: cut || faces.length > detection.maxFaces };
+    return { faces: faces.slice(0, detection.maxFaces), cut: cut || faces.length > detection.maxFaces, tiled: true };
   }
 
   dispose(): void {
@@ -182,7 +184,7 @@ export class Searcher implements Disposable {
         scale,
         landmarks: configuration.landmarks,
       });
-      return { faces: faces.slice(0, detection.maxFaces), cut: faces.length > detection.maxFaces };
+      return { faces: faces.slice(0, detection.maxFaces), cut: faces.length > detection.maxFaces, tiled: false };
     });
   }
 

@@ -263,4 +263,20 @@ test('landmark errors are over the root of the box, by the best detection that m
   assert.throws(() => landmarkErrors(truth, new Map(), { iouThreshold: 2 }), ArgumentError);
 });
 
+test('pictures that were searched in tiles are told, each once, whatever its batch and passes', async () => {
+  const tiled: string[] = [];
+  const detector: Detector = {
+    detect(pictures, options) {
+      for (const [index, { width }] of pictures.entries()) if (width === 60) options?.onTiled?.(index);
+      return Promise.resolve(pictures.map(() => []));
+    },
+  };
+  await searchPictures(detector, source, {
+    batch: 3,
+    changes: { flip: true },
+    onTiled: (name) => tiled.push(name),
+  });
+  assert.deepEqual(tiled, ['e/b']);
+});
+
 test.run();

@@ -112,6 +112,7 @@ test('a picture that is searched in tiles has the faces that it has as a whole',
   using searcher = new Searcher(model.gpu, model.network);
   const [whole] = await searcher.search([picture], detection);
   const tiled = await searcher.searchInTiles(picture, 384, 256, detection);
+  assert.deepEqual([whole!.tiled, tiled.tiled], [false, true]);
   assert.ok(whole!.faces.length > 0);
   assert.equal(tiled.faces.length, whole!.faces.length);
   for (const face of whole!.faces) {
