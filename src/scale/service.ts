@@ -398,7 +398,7 @@ class Handlers {
 
   #refuse(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
     // Nobody is there to hear it.
-    if (request.raw.destroyed && !request.raw.complete) return;
+    if (reply.raw.destroyed) return;
     const told = this.#told(error);
     for (const [name, value] of Object.entries(told.headers)) reply.header(name, value);
     if (told.retryAfter !== undefined) reply.header('retry-after', String(told.retryAfter));
