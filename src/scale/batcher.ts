@@ -3,6 +3,7 @@ import type { Face } from '../image/face.js';
 import type { Picture } from '../image/picture.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
 import { type Found, searchAll } from './find.js';
+import { Gatherer } from './gatherer.js';
 
 /** How pictures are put together. */
 export interface BatcherOptions {
@@ -17,29 +18,24 @@ export interface BatcherOptions {
 interface Waiting {
   readonly picture: Picture;
   readonly options: DetectOptions;
-  /** Only pictures of one key share a search. */
-  readonly key: string;
   readonly resolve: (found: { readonly faces: readonly Face[]; readonly cut: boolean }) => void;
   readonly reject: (error: Error) => void;
 }
 
 /**
- * Searches pictures that come one by one together: those of one size and the same options, in the order in which they came. While
- * one batch is searched, the next one gathers.
+ * Searches pictures that come one by one together: those of one size and the same options. While one batch is searched, the next
+ * one gathers.
  */
 export class Batcher {
   readonly #detector: Detector;
-  readonly #size: number;
-  readonly #wait: number;
+  readonly #gathered: Gatherer<Waiting>;
   readonly #onSearch: BatcherOptions['onSearch'];
-  #waiting: Waiting[] = [];
   #timer: NodeJS.Timeout | undefined;
   #searching = false;
 
   constructor(detector: Detector, { size, wait = 5, onSearch }: BatcherOptions) {
     this.#detector = detector;
-    this.#size = size;
-    this.#wait = wait;
+    this.#gathered = new Gatherer({ most: size, wait });
     this.#onSearch = onSearch;
   }
 
@@ -52,31 +48,26 @@ export class Batcher {
     // Scaled to fit a square, all fill it; at their own size, only those of one size share a pass.
     const key = JSON.stringify([options, typeof size === 'number' ? 0 : [picture.width, picture.height]]);
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ picture, options, key, resolve, reject });
-      this.#schedule();
+      this.#gathered.add(key, { picture, options, resolve, reject }, performance.now());
+      this.#next();
     });
   }
 
-  #schedule(): void {
-    if (this.#searching || this.#waiting.length === 0) return;
-    if (this.#waiting.length >= this.#size) this.#next();
-    else
-      this.#timer ??= setTimeout(() => {
-        this.#next();
-      }, this.#wait);
-  }
-
   #next(): void {
+    if (this.#searching) return;
     clearTimeout(this.#timer);
-    this.#timer = undefined;
-    const { key } = this.#waiting[0]!;
-    const batch = this.#waiting.filter((each) => each.key === key).slice(0, this.#size);
-    const taken = new Set(batch);
-    this.#waiting = this.#waiting.filter((each) => !taken.has(each));
+    const batch = this.#gathered.take(performance.now());
+    if (batch === undefined) return;
+    if (typeof batch === 'number') {
+      this.#timer = setTimeout(() => {
+        this.#next();
+      }, batch);
+      return;
+    }
     this.#searching = true;
     void this.#search(batch).finally(() => {
       this.#searching = false;
-      this.#schedule();
+      this.#next();
     });
   }
 
