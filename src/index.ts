@@ -34,7 +34,9 @@ export type { Picture, RawPicture } from './image/picture.js';
 export type { PictureInput } from './image/source.js';
 export * as ops from './ops/index.js';
 export { type Configuration, type ConfigurationName, configurations, narrowed } from './retinaface/config.js';
-export type { DetectOptions } from './retinaface/detect_options.js';
+export type { DetectOptions, Rotation } from './retinaface/detect_options.js';
+export { FaceTracker, type FrameDetector, type FrameOptions, type TrackerOptions } from './retinaface/face_tracker.js';
+export type { TrackedFace, TrackRules } from './retinaface/tracks.js';
 export type { GivenConfiguration } from './retinaface/given_configuration.js';
 export {
   type LossOptions,
