@@ -4,6 +4,7 @@ import { checkPicture, checkSize, isPicture, type Picture } from '../image/pictu
 import { blobOf, kindOf, noSource, type PictureInput } from '../image/source.js';
 import { type AnyPicture, capturePicture } from '../ops/device_picture.js';
 import type { PictureReading } from '../retinaface/retinaface.js';
+import { mistakenFor } from '../weights/appearance.js';
 
 /** What WebGPU and a canvas both take as it is. */
 type Shown = ImageBitmap | HTMLVideoElement | VideoFrame | HTMLCanvasElement | OffscreenCanvas;
@@ -185,22 +186,12 @@ function unreadable(operation: string, source: unknown, cause: unknown): ImageEr
 }
 
 async function undecoded(name: string, blob: Blob, cause: unknown): Promise<ImageError> {
-  const start = new TextDecoder().decode(await blob.slice(0, 200).arrayBuffer()).trimStart();
-  const isPage = /^<(!doctype html|html)/i.test(start);
+  const mistaken = mistakenFor(new Uint8Array(await blob.slice(0, 1024).arrayBuffer()));
   return new ImageError({
     operation: `read ${name}`,
     expected: 'a picture that this browser decodes',
-    got:
-      blob.size === 0
-        ? 'an empty file'
-        : isPage
-          ? 'a web page'
-          : cause instanceof Error
-            ? cause.message
-            : String(cause),
-    remedy: isPage
-      ? 'Fetch the picture itself: that address may need a login, or be that of a page about it.'
-      : 'Check the address, or convert the picture to PNG or JPEG.',
+    got: mistaken?.what ?? (cause instanceof Error ? cause.message : String(cause)),
+    remedy: 'Check the address, or convert the picture to PNG or JPEG.',
     cause,
   });
 }

@@ -1,13 +1,14 @@
 import { dirname } from 'node:path';
 import { drawFaces } from '../image/draw.js';
 import type { Picture } from '../image/picture.js';
-import { decodeImage } from '../node/codecs.js';
 import { makeFolder, readImage, writeImage } from '../node/files.js';
 import { LastingModel } from '../node/lasting.js';
+import { decodePicture } from '../node/other_codecs.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
 import { attempt, type Found as FoundIn, lineOf, readAll, searchAll } from '../scale/find.js';
 import { readShard, WHOLE } from '../scale/shard.js';
 import { type Command, defineCommand, EXIT } from './command.js';
+import { FACE_FILES, FaceFiles } from './cut_faces.js';
 import { detectBatch, PART } from './detect_batch.js';
 import { DETECTION_OPTIONS, detectionOf } from './detection_options.js';
 import { DrawnNames } from './drawn_names.js';
@@ -20,7 +21,8 @@ import { Progress } from './progress.js';
 export const detect: Command = defineCommand({
   name: 'detect',
   usage: '[options] PICTURE|FOLDER|-…',
-  about: `Finds faces in PNG and JPEG pictures, upright after EXIF. A folder stands for the pictures in it, a pattern
+  about: `Finds faces in PNG and JPEG pictures, upright after EXIF; in others that are named themselves where the package
+sharp is installed. A folder stands for the PNG and JPEG pictures in it, a pattern
 ('a/*.jpg', '**/*.png') for those that it matches, each once, and for folders where it ends with a name or a slash
 ('*/in', '*/'); \`-\` reads standard input: paths, a line each and answered as they come, or one picture.`,
   options: {
@@ -38,6 +40,7 @@ export const detect: Command = defineCommand({
         'write annotated pictures there, as PNG, below it as they lie below the folder that was named; numbered where names ' +
         'meet. Pictures that are searched are never written over',
     }),
+    ...FACE_FILES,
     recursive: flag({ help: 'folders inside folders, too' }),
     ...DETECTION_OPTIONS,
     batch: whole({ value: 'N', min: 1, fallback: 1, help: 'pictures of one size in one pass' }),
@@ -77,8 +80,14 @@ on, and the exit code is then 1.`,
       if (shard === undefined) return detectPictures(sources, run);
       throw wrong('detect', '--out beside --shard', 'none', 'Name a folder for the results: --out DIR.');
     }
-    if (values.draw !== undefined) {
-      throw wrong('detect', '--out without --draw', 'both', 'Draw the pictures that are wanted in a run of their own.');
+    const files = (['draw', 'align', 'crop', 'csv'] as const).find((name) => values[name] !== undefined);
+    if (files !== undefined) {
+      throw wrong(
+        'detect',
+        `--out without --${files}`,
+        'both',
+        'Write those of the pictures that are wanted in another run.',
+      );
     }
     return detectBatch(sources, {
       ...run,
@@ -96,6 +105,10 @@ export interface DetectRun {
   readonly configuration: string | undefined;
   readonly json: boolean;
   readonly draw: string | undefined;
+  readonly align?: string | undefined;
+  readonly crop?: string | undefined;
+  readonly margin?: number;
+  readonly csv?: string | undefined;
   readonly recursive: boolean;
   readonly batch: number;
   readonly quiet: boolean;
@@ -123,6 +136,8 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
   };
   const listed = streaming ? [] : await listInputs(sources, reading);
   const names = draw === undefined ? undefined : await DrawnNames.of(draw, listed, streaming);
+  const { align, crop, margin = 0, csv } = run;
+  const files = await FaceFiles.of({ align, crop, margin, csv }, listed, streaming);
   using model = new LastingModel(configuration, (loaded) => loadWeights(loaded, run.weights, run.quiet), say);
   const { driver } = await model.about();
   const progress = new Progress(listed.length, run.quiet || streaming);
@@ -135,7 +150,7 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
     const inputs = streaming ? streamInputs(sources, reading) : listed;
     for await (const batch of batches(inputs, streaming ? 1 : run.batch)) {
       for (const found of await searchAll(model, await readAll(batch, readInput), run.detection)) {
-        const result = await drawn(found, names);
+        const result = await files.add(await drawn(found, names));
         const { file } = result.source;
         done++;
         if (result.error) {
@@ -152,6 +167,7 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
       }
       progress.advance(batch.length);
     }
+    await files.end();
   } finally {
     progress.end();
   }
@@ -167,7 +183,7 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
 /** The picture of an input. @throws what was wrong with it already; FileError, ImageError. */
 function readInput({ file, bytes, error }: Input): Promise<Picture> {
   if (error) return Promise.reject(error);
-  return bytes ? Promise.resolve(decodeImage(bytes, 'standard input')) : readImage(file);
+  return bytes ? decodePicture(bytes, 'standard input') : readImage(file);
 }
 
 async function drawn(found: Found, names: DrawnNames | undefined): Promise<Found> {

@@ -1,5 +1,5 @@
-import { type DetectOptions, MAX_SIDE } from '../retinaface/detect_options.js';
-import { number, parsed, readNumber, type Values, whole } from './options.js';
+import { type DetectOptions, MAX_SCALE, MAX_SIDE, type Rotation } from '../retinaface/detect_options.js';
+import { listOf, number, parsed, readNumber, type Values, whole, wrong } from './options.js';
 
 const fraction = { min: 0, max: 1 };
 
@@ -19,7 +19,23 @@ export const DETECTION_OPTIONS = {
     help: 'pixel for pixel (in tiles where the device needs them), or fitted to N×N',
     shownDefault: 'own size, long side at most 2150',
   }),
+  scales: listOf((given, command, name) => readNumber(command, name, given, { min: 0.01, max: MAX_SCALE }), {
+    value: 'F,…',
+    fallback: '1',
+    help: 'search at the size times each of these, and let what several find vote: 1,2 for faces of a few pixels',
+  }),
+  rotations: listOf(rotationOption, {
+    value: 'DEG,…',
+    fallback: '0',
+    help: 'search turned clockwise by each of these, 0, 90, 180, 270: for pictures that lie on their side or head',
+  }),
 };
+
+function rotationOption(given: string, command: string, name: string): Rotation {
+  const found = ([0, 90, 180, 270] as const).find((degrees) => String(degrees) === given);
+  if (found !== undefined) return found;
+  throw wrong(command, `${name} to be some of 0, 90, 180, 270`, `'${given}'`, 'Pass them with commas between.');
+}
 
 function sizeOption(given: string, command: string, name: string): 'original' | number {
   return given === 'original' ? given : readNumber(command, name, given, { min: 16, max: MAX_SIDE, integer: true });
@@ -31,6 +47,8 @@ export function detectionOf({
   nmsThreshold,
   maxFaces,
   size,
+  scales,
+  rotations,
 }: Values<typeof DETECTION_OPTIONS>): DetectOptions {
-  return { scoreThreshold, nmsThreshold, maxFaces, ...(size === undefined ? {} : { size }) };
+  return { scoreThreshold, nmsThreshold, maxFaces, scales, rotations, ...(size === undefined ? {} : { size }) };
 }

@@ -37,3 +37,14 @@ export function iouOf(a: Box, b: Box): number {
   if (!(w > 0 && h > 0)) return 0;
   return (w * h) / ((a.x2 - a.x1) * (a.y2 - a.y1) + (b.x2 - b.x1) * (b.y2 - b.y1) - w * h);
 }
+
+/** Each point through the same function. */
+export function mapLandmarks(landmarks: Landmarks, map: (point: Point) => Point): Landmarks {
+  return {
+    leftEye: map(landmarks.leftEye),
+    rightEye: map(landmarks.rightEye),
+    nose: map(landmarks.nose),
+    leftMouth: map(landmarks.leftMouth),
+    rightMouth: map(landmarks.rightMouth),
+  };
+}

@@ -1,4 +1,4 @@
-import { type Box, type Face, iouOf, type Landmarks, type Point } from './face.js';
+import { type Box, type Face, iouOf, type Landmarks, mapLandmarks, type Point } from './face.js';
 import type { Size } from './letterbox.js';
 import { checkPicture, type Picture } from './picture.js';
 
@@ -48,17 +48,6 @@ export function turnFaceBack(face: Face, quarters: number, { width, height }: Si
     score: face.score,
     box: { x1: Math.min(a.x, b.x), y1: Math.min(a.y, b.y), x2: Math.max(a.x, b.x), y2: Math.max(a.y, b.y) },
     ...(face.landmarks ? { landmarks: mapLandmarks(face.landmarks, turn) } : {}),
-  };
-}
-
-/** Each point through the same function. */
-export function mapLandmarks(landmarks: Landmarks, map: (point: Point) => Point): Landmarks {
-  return {
-    leftEye: map(landmarks.leftEye),
-    rightEye: map(landmarks.rightEye),
-    nose: map(landmarks.nose),
-    leftMouth: map(landmarks.leftMouth),
-    rightMouth: map(landmarks.rightMouth),
   };
 }
 

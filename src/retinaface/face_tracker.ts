@@ -119,12 +119,6 @@ export class FaceTracker {
    * @throws what `detect` throws of that frame, after which the tracker goes on; ArgumentError for a time that runs backwards.
    */
   next(frame: PictureInput, options: FrameOptions = {}): Promise<TrackedFace[]> {
-    try {
-      checkOptions('FaceTracker.next', options, { time: 'number', signal: 'object' });
-      options.signal?.throwIfAborted();
-    } catch (error) {
-      return Promise.reject(error);
-    }
     if (!this.#busy) return this.#search(frame, options);
     const replaced = this.#waiting;
     let settle: Pick<Waiting, 'resolve' | 'reject'> | undefined;
@@ -145,9 +139,12 @@ export class FaceTracker {
     this.#time = -Infinity;
   }
 
-  async #search(frame: PictureInput, { time, signal }: FrameOptions): Promise<TrackedFace[]> {
+  async #search(frame: PictureInput, options: FrameOptions): Promise<TrackedFace[]> {
     this.#busy = true;
     try {
+      checkOptions('FaceTracker.next', options, { time: 'number', signal: 'object' });
+      const { time, signal } = options;
+      signal?.throwIfAborted();
       const taken = time ?? performance.now() / 1000;
       check('time', taken, taken >= this.#time, `at least that of the frame before, ${this.#time}`);
       const faces = await this.#detector.detect(frame, { ...this.#detect, ...(signal ? { signal } : {}) });

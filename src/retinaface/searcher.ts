@@ -5,16 +5,8 @@ import type { Choices } from '../gpu/choices.js';
 import { LimitError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
-import { applyOrientation } from '../image/exif.js';
 import type { Size } from '../image/letterbox.js';
-import { turnFaceBack, voteBoxes } from '../image/passes.js';
-import {
-  type AnyPicture,
-  type DevicePicture,
-  isOnDevice,
-  turnedOnDevice,
-  uploadPicture,
-} from '../ops/device_picture.js';
+import type { AnyPicture } from '../ops/device_picture.js';
 import { prepareImagesInto } from '../ops/prepare_images.js';
 import { Plans } from '../tensor/plans.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -40,9 +32,6 @@ const TILE_SIDES = [4096, 3072, 2560, 2048, 1536, 1280] as const;
 
 /** Sizes that were tried are remembered up to so many. */
 const REHEARSALS = 1024;
-
-/** What EXIF calls turns clockwise by 0, 1, 2 and 3 quarters. */
-const ORIENTATIONS = [1, 6, 3, 8] as const;
 
 /** Searches pictures with one network: in passes that fit the device, each with one read. */
 export class Searcher implements Disposable {
@@ -73,37 +62,14 @@ export class Searcher implements Disposable {
    * when that aborts between two passes.
    */
   async search(pictures: readonly AnyPicture[], detection: Detection, signal?: AbortSignal): Promise<Found[]> {
-    const { scales, turns, nmsThreshold, maxFaces } = detection;
+    const { scales, turns } = detection;
     if (turns.length === 1 && scales.length === 1 && turns[0] === 0) {
       const views = pictures.map((picture) => ({ picture, scale: scales[0]! }));
       return this.#searchViews(views, detection, signal);
     }
-    const uploaded: DevicePicture[] = [];
-    try {
-      const views = pictures.flatMap((picture) => {
-        // Once for all views.
-        const copy = isOnDevice(picture) ? undefined : uploadPicture(this.#gpu, picture);
-        if (copy) uploaded.push(copy);
-        return turns.flatMap((turn) => {
-          const turned = turnedPicture(copy ?? picture, turn);
-          return scales.map((scale) => ({ picture: turned, scale }));
-        });
-      });
-      const found = await this.#searchViews(views, detection, signal);
-      const many = turns.length * scales.length;
-      return pictures.map((picture, i) => {
-        const passes = found.slice(i * many, (i + 1) * many);
-        const seen = passes.flatMap(({ faces }, pass) => {
-          const turn = turns[Math.floor(pass / scales.length)]!;
-          return faces.map((face) => ({ ...turnFaceBack(face, turn, picture), turn }));
-        });
-        const faces = voteBoxes(seen, nmsThreshold, (a, b) => a.turn === b.turn).map(withoutTurn);
-        const cut = passes.some((pass) => pass.cut) || faces.length > maxFaces;
-        return { faces: faces.slice(0, maxFaces), cut, tiled: passes.some((pass) => pass.tiled) };
-      });
-    } finally {
-      for (const { pixels } of uploaded) pixels.dispose();
-    }
+    // What is seldom asked for is loaded when it is.
+    const { searchInViews } = await import('./views.js');
+    return searchInViews(this.#gpu, pictures, detection, (views) => this.#searchViews(views, detection, signal));
   }
 
   /**
@@ -284,14 +250,4 @@ export class Searcher implements Disposable {
       cause,
     });
   }
-}
-
-/** The picture turned clockwise by so many quarters: on the device by the order in which its pixels are read. */
-function turnedPicture(picture: AnyPicture, quarters: number): AnyPicture {
-  if (isOnDevice(picture)) return turnedOnDevice(picture, quarters);
-  return applyOrientation(picture, ORIENTATIONS[quarters]!);
-}
-
-function withoutTurn({ score, box, landmarks }: Face): Face {
-  return { score, box, ...(landmarks ? { landmarks } : {}) };
 }

@@ -1,5 +1,4 @@
-import { type Face, iouOf } from '../image/face.js';
-import { mapLandmarks } from '../image/passes.js';
+import { type Face, iouOf, mapLandmarks } from '../image/face.js';
 import { type AnyPicture, isOnDevice, partOf } from '../ops/device_picture.js';
 
 /** A part of a picture that is searched on its own. */

@@ -1,5 +1,4 @@
-import { type Box, type Face, iouOf, type Landmarks, type Point } from '../image/face.js';
-import { mapLandmarks } from '../image/passes.js';
+import { type Box, type Face, iouOf, type Landmarks, mapLandmarks, type Point } from '../image/face.js';
 
 /** A face of a video: the same `id` in every frame in which it is seen, its box and points smoothed. */
 export interface TrackedFace extends Face {

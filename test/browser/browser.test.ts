@@ -208,7 +208,7 @@ testUnless(noChromium)('a page in Chromium finds what Node finds, in whatever it
   for (const model of models.values()) model.dispose();
   const slips: readonly RegExp[] = [
     /^FileError: read picture from absent\.png: .*got HTTP 404 Not Found\. Check the address/,
-    /^ImageError: read no-picture\.txt: .*got a web page/,
+    /^ImageError: read no-picture\.txt: .*got an HTML page/,
     /^ImageError: (detect|readImage): expected an image that loads, got one that does not/,
     /^ImageError: .*a video that shows a frame, got one that has not loaded any yet\. Wait for its event/,
     /^ImageError: .*got 0×150/,

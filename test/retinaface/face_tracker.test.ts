@@ -2,7 +2,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
 import type { Face } from '../../src/image/face.js';
-import type { PictureInput } from '../../src/image/source.js';
 import { FaceTracker, type FrameDetector, type TrackerOptions } from '../../src/retinaface/face_tracker.js';
 import { type TrackRules, Tracks } from '../../src/retinaface/tracks.js';
 
