@@ -45,6 +45,8 @@ export class Engine {
   readonly openTime: number;
   #model: RetinaFace | undefined;
   readonly #known = new Set<string>();
+  /** Counts loads: the newest one counts, whichever ends first. */
+  #loads = 0;
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(device: GPUDevice, openTime: number) {
@@ -75,8 +77,9 @@ export class Engine {
     return this.#model !== undefined;
   }
 
-  /** Changes to other weights; what fails leaves those in use. */
-  async load(source: WeightsSource, onProgress: (progress: LoadProgress) => void): Promise<LoadTimes> {
+  /** Changes to other weights; what fails leaves those in use. Undefined where others were asked for meanwhile. */
+  async load(source: WeightsSource, onProgress: (progress: LoadProgress) => void): Promise<LoadTimes | undefined> {
+    const asked = ++this.#loads;
     const began = performance.now();
     let read = began;
     const model = new RetinaFace(this.device);
@@ -90,6 +93,10 @@ export class Engine {
     } catch (error) {
       model.dispose();
       throw error;
+    }
+    if (asked !== this.#loads) {
+      model.dispose();
+      return undefined;
     }
     const times = { fetch: read - began, upload: performance.now() - read };
     await this.#alone(() => {

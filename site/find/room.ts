@@ -284,16 +284,13 @@ export class FindRoom {
     const asked = ++this.#asked;
     this.#bar.hidden = false;
     try {
-      const { fetch, upload } = await engine.load(choice.source, (progress) => {
+      const times = await engine.load(choice.source, (progress) => {
         if (asked === this.#asked) this.#progress(choice, progress);
       });
-      if (asked !== this.#asked) {
-        // Another choice came meanwhile, or a picture; the newest weights are those that were loaded last.
-        if (this.#chooser.chosen !== choice) return;
-      }
+      if (!times) return;
       this.#loaded = choice;
-      this.#time(ONCE[1], fetch);
-      this.#time(ONCE[2], upload);
+      this.#time(ONCE[1], times.fetch);
+      this.#time(ONCE[2], times.upload);
       tell(this.#notice, undefined);
       this.#say(`Weights ‘${choice.name}’ are ready.`);
       if (!this.#camera.on) await (this.#current ? this.#search() : this.#open(this.#entries[0]!));
