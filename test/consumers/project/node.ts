@@ -11,7 +11,7 @@ await writeImage('copy.png', picture);
 const own: RetinaFace = await RetinaFace.create({ device });
 const found = await own.detect('photo.jpg', { rotations: [0, 180] });
 await own.detect([
-  Buffer.from([]),
+  new Uint8Array(),
   new URL('file:///photo.jpg'),
   { data: picture.data, info: { width: 1, height: 1 } },
 ]);
