@@ -56,16 +56,23 @@ export interface Kernels {
 ${types.join('')}}
 
 ${[...shared].map(([text, name]) => `const ${name}: Part = ${text};\n`).join('')}
+/** Changes with the text of any kernel file, whichever of them are here. */
+export const kernelsVersion = '${sourcesHash(sources).slice(0, 16)}';
+
 /** Every kernel by name. */
 export const kernels: Readonly<Record<keyof Kernels, KernelEntry>> = {
 ${entries.join('')}};
 `;
 }
 
+function sourcesHash(sources) {
+  return createHash('sha256').update(JSON.stringify(sources)).digest('hex');
+}
+
 /** Writes the table, unless it is of these kernels and tools already. */
 function write() {
   const { kernels, sources } = readKernels();
-  const hash = createHash('sha256').update(JSON.stringify(sources));
+  const hash = createHash('sha256').update(sourcesHash(sources));
   for (const tool of ['build-kernels.mjs', 'link-kernels.mjs', '../package-lock.json'])
     hash.update(readFileSync(new URL(tool, import.meta.url)));
   const stamp = `// ${hash.digest('hex')}\n`;

@@ -55,7 +55,7 @@ export class Tape implements Disposable {
   #one: Tensor | undefined;
 
   constructor(device: GPUDevice | Gpu) {
-    this.#gpu = device instanceof Gpu ? device : Gpu.of(device);
+    this.#gpu = Gpu.of(device);
   }
 
   /** Asks for the gradient of a tensor; answers the tensor. */

@@ -7,7 +7,7 @@ const PREFIX = 'retinaface-webgpu ';
 
 /** Keeps choices for this adapter, driver and version of the kernels, in the page's local storage. @throws FileError. */
 export function keepTuning(device: GPUDevice | Gpu, choices: Choices): Promise<void> {
-  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const gpu = Gpu.of(device);
   try {
     localStorage.setItem(PREFIX + keptName(gpu), encodeChoices(gpu, choices));
   } catch (cause) {
@@ -26,7 +26,7 @@ export function keepTuning(device: GPUDevice | Gpu, choices: Choices): Promise<v
 
 /** The choices that are kept for a device's adapter; none where there are none that hold, or nothing is kept here. */
 export function keptTuning(device: GPUDevice | Gpu): { readonly choices: Choices } {
-  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const gpu = Gpu.of(device);
   const none = { choices: new Map<string, string>() };
   try {
     const text = localStorage.getItem(PREFIX + keptName(gpu));

@@ -262,7 +262,7 @@ export function augmentBatchBy(
   plans: readonly AugmentPlan[],
   { size, order, mean, std }: AugmentBatchOptions,
 ): Tensor<'f32'> {
-  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const gpu = Gpu.of(device);
   check(pictures, plans, size);
   const output = Tensor.empty(gpu, [pictures.length, size, size, 4], { label: 'network input' });
   pictures.forEach((picture, image) => {

@@ -18,7 +18,7 @@ export interface FaceTargets extends Disposable {
 
 /** Uploads the faces of a batch, one list a picture; the caller disposes of the result. */
 export function faceTargets(device: GPUDevice | Gpu, faces: readonly (readonly Face[])[]): FaceTargets {
-  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const gpu = Gpu.of(device);
   const n = faces.length;
   const most = Math.max(1, ...faces.map(({ length }) => length));
   const boxes = new Float32Array(n * most * 4);

@@ -76,7 +76,6 @@ export class Gpu {
   idleAfter = IDLE;
   /** Ways that were measured to be fastest on this device, in place of the rules; none unless `tune` found them. */
   choices: Choices = new Map();
-
   readonly #checks: Checks;
   readonly #pipelines: Pipelines;
   readonly #commands: Commands;
@@ -85,14 +84,16 @@ export class Gpu {
   #rehearsal:
     { readonly pool: BufferPool; readonly variants: Variant[]; readonly choices: Map<string, Choice> } | undefined;
   #recording: Plan | undefined;
+  #askedForChoices = false;
   /** Textures whose copies are not yet submitted. */
   #captured: GPUTexture[] = [];
   #reads = 0;
   #lastUse = 0;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
 
-  /** The one `Gpu` of a device, made at the first call. */
-  static of(device: GPUDevice): Gpu {
+  /** The one `Gpu` of a device, made at the first call; a `Gpu` is its own. */
+  static of(device: GPUDevice | Gpu): Gpu {
+    if (device instanceof Gpu) return device;
     let gpu = Gpu.#known.get(device);
     if (!gpu) Gpu.#known.set(checkDevice(device), (gpu = new Gpu(device)));
     return gpu;
@@ -206,6 +207,13 @@ export class Gpu {
     const known = this.#rehearsal?.choices;
     if (known && !known.has(choice.key)) known.set(choice.key, choice);
     return this.choices.get(choice.key);
+  }
+
+  /** Puts kept choices in force: the first call does, unless there are others; whatever is set later stays. */
+  useKeptChoices(kept: () => Choices): void {
+    if (this.#askedForChoices) return;
+    this.#askedForChoices = true;
+    if (this.choices.size === 0) this.choices = kept();
   }
 
   /** True where what is called now only counts, or is part of a plan: no plan can be made or used inside. */

@@ -9,13 +9,13 @@ import { cacheFolder } from './weights_store.js';
 
 /** The file of the choices that `retinaface tune` keeps for a device's adapter. */
 export function tuningFile(device: GPUDevice | Gpu): string {
-  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const gpu = Gpu.of(device);
   return join(cacheFolder(), `${keptName(gpu)}.json`);
 }
 
 /** Keeps choices for this adapter, driver and version of the kernels, in the user's cache folder. @throws FileError. */
 export async function keepTuning(device: GPUDevice | Gpu, choices: Choices): Promise<void> {
-  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const gpu = Gpu.of(device);
   const file = tuningFile(gpu);
   await makeFolder(dirname(file));
   await writeFileAtomic(file, new TextEncoder().encode(encodeChoices(gpu, choices)));
@@ -31,7 +31,7 @@ export async function forgetTuning(device: GPUDevice | Gpu): Promise<void> {
  * why such as there are do not hold.
  */
 export function keptTuning(device: GPUDevice | Gpu): { readonly choices: Choices; readonly because?: string } {
-  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const gpu = Gpu.of(device);
   if (process.env['RETINAFACE_TUNING'] === '0') return { choices: new Map(), because: 'RETINAFACE_TUNING=0' };
   let text: string;
   try {

@@ -40,7 +40,7 @@ export function prepareImagesBy(
   pictures: readonly AnyPicture[],
   options: PrepareOptions,
 ): Tensor<'f32'> {
-  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const gpu = Gpu.of(device);
   const output = Tensor.empty(gpu, [pictures.length, options.height, options.width, 4], { label: 'network input' });
   try {
     prepareImagesInto(output, pictures, { ...options, bandBytes });

@@ -1,4 +1,5 @@
 import { checkOptions, isPromise } from '../gpu/arguments.js';
+import type { Choices } from '../gpu/choices.js';
 import { ArgumentError, DisposedError, WeightsError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
@@ -64,6 +65,8 @@ export interface ModelHost extends WeightsHost {
    * What a page shows is taken at the moment of the call.
    */
   readonly readPicture?: (source: PictureInput, reading: PictureReading) => AnyPicture | Promise<AnyPicture>;
+  /** What tuning found for a device and is kept on this platform. */
+  readonly keptChoices?: (gpu: Gpu) => Choices;
 }
 
 const LOAD_OPTIONS = { onProgress: 'function', signal: 'object' } as const;
@@ -146,6 +149,8 @@ export class RetinaFace implements Disposable {
    */
   constructor(device: GPUDevice, configuration?: ConfigurationName | GivenConfiguration) {
     this.gpu = Gpu.of(device);
+    const { keptChoices } = this.host;
+    if (keptChoices) this.gpu.useKeptChoices(() => keptChoices(this.gpu));
     if (typeof configuration === 'string') this.#wanted = configurationNamed(configuration, 'new RetinaFace');
     else if (configuration !== undefined) {
       const given = (this.#given = checkConfiguration(configuration, 'new RetinaFace'));

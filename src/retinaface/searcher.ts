@@ -41,9 +41,8 @@ export class Searcher implements Disposable {
   /** Passes by what they encode: their pictures' number and canvas, and the numbers of the detection. */
   readonly #plans: Plans;
   readonly #passBytes: number;
-  /** What a pass takes, by its size; why it does not fit where it does not. */
-  readonly #rehearsed = new Map<string, number | LimitError>();
-  #choices: Choices;
+  /** What a pass takes, by its size; why it does not fit where it does not. Other ways to compute take other memory. */
+  readonly #rehearsed = new WeakMap<Choices, Map<string, number | LimitError>>();
 
   /** `passBytes`: tensors of a pass over several pictures, or over a tile, take no more, whatever the device allows. */
   constructor(gpu: Gpu, network: Network, passBytes = PASS_BYTES) {
@@ -52,7 +51,6 @@ export class Searcher implements Disposable {
     this.#passBytes = passBytes;
     this.#anchors = new AnchorCache(gpu, network.configuration.levels);
     this.#plans = new Plans(gpu);
-    this.#choices = gpu.choices;
   }
 
   /**
@@ -196,10 +194,10 @@ export class Searcher implements Disposable {
   /** Bytes of tensors that a pass takes; the LimitError that it would end in where it does not fit. */
   #bytesOf({ width, height }: Size, count: number, detection: Detection): number | LimitError {
     const key = `${count}×${width}×${height} ${detection.topK} ${detection.maxFaces}`;
-    // Other ways take other memory.
-    if (this.#choices !== this.#gpu.choices) this.#rehearsed.clear();
-    this.#choices = this.#gpu.choices;
-    const known = this.#rehearsed.get(key);
+    const { choices } = this.#gpu;
+    let rehearsed = this.#rehearsed.get(choices);
+    if (!rehearsed) this.#rehearsed.set(choices, (rehearsed = new Map<string, number | LimitError>()));
+    const known = rehearsed.get(key);
     if (known !== undefined) return known;
     const picture = { data: new Uint8Array(4), width: 1, height: 1 };
     const placed = { picture, placement: { scale: 1, width: 1, height: 1 }, index: 0 };
@@ -215,8 +213,8 @@ export class Searcher implements Disposable {
       if (!(error instanceof LimitError)) throw error;
       bytes = error;
     }
-    if (this.#rehearsed.size >= REHEARSALS) this.#rehearsed.clear();
-    this.#rehearsed.set(key, bytes);
+    if (rehearsed.size >= REHEARSALS) rehearsed.clear();
+    rehearsed.set(key, bytes);
     return bytes;
   }
 

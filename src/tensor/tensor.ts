@@ -124,7 +124,7 @@ export class Tensor<D extends DType = DType> implements Disposable {
     shape: Shape,
     options: { readonly dtype?: D; readonly label?: string; readonly fresh?: boolean },
   ): Tensor<D> {
-    const gpu = device instanceof Gpu ? device : Gpu.of(device);
+    const gpu = Gpu.of(device);
     const { label = 'tensor', fresh = false } = options;
     checkShape(`allocate ${label}`, shape);
     const buffer = gpu.allocate(elements(shape) * 4, `${label} ${formatShape(shape)}`, { fresh });

@@ -1,6 +1,6 @@
 import type { Choices } from '../gpu/choices.js';
 import type { Gpu } from '../gpu/gpu.js';
-import { kernels } from '../gpu/kernel_table.js';
+import { kernelsVersion } from '../gpu/kernel_table.js';
 
 /** Choices as they are kept: with what they were measured on, since they hold for nothing else. */
 interface Kept {
@@ -25,7 +25,7 @@ export function encodeChoices(gpu: Gpu, choices: Choices): string {
   const kept: Kept = {
     format: 1,
     adapter: adapterName(gpu),
-    kernels: kernelsHash(),
+    kernels: kernelsVersion,
     choices: Object.fromEntries([...choices].sort(([a], [b]) => (a < b ? -1 : 1))),
   };
   return `${JSON.stringify(kept, null, 2)}\n`;
@@ -46,29 +46,13 @@ export function decodeChoices(gpu: Gpu, text: string): Choices | string {
   const { format, adapter, kernels: version, choices } = kept as Partial<Record<keyof Kept, unknown>>;
   if (format !== 1 || typeof choices !== 'object' || choices === null) return 'damaged';
   if (adapter !== adapterName(gpu)) return `measured on ${String(adapter)}`;
-  if (version !== kernelsHash()) return 'measured with other kernels';
+  if (version !== kernelsVersion) return 'measured with other kernels';
   const entries = Object.entries(choices as Record<string, unknown>);
   const isWay = (entry: [string, unknown]): entry is [string, string] => typeof entry[1] === 'string';
   return entries.every(isWay) ? new Map(entries) : 'damaged';
 }
 
-const asked = new WeakSet<Gpu>();
-
-/** Puts kept choices in force at the first model of a device; whatever is set later stays. */
-export function useOnce(gpu: Gpu, kept: () => Choices): void {
-  if (asked.has(gpu)) return;
-  asked.add(gpu);
-  if (gpu.choices.size === 0) gpu.choices = kept();
-}
-
-let version: string | undefined;
-
-/** Changes with the text of any kernel. */
-function kernelsHash(): string {
-  return (version ??= hash(JSON.stringify(kernels)));
-}
-
-/** 53 bits of a text: enough to tell versions apart, not to withstand anyone. */
+/** 53 bits of a text: enough to tell adapters apart, not to withstand anyone. */
 function hash(text: string): string {
   let [low, high] = [0xdeadbeef, 0x41c6ce57];
   for (let i = 0; i < text.length; i++) {

@@ -60,7 +60,7 @@ const TOLERANCE = 1e-4;
  * @throws LimitError where `compute` does not fit the device; ArgumentError inside a plan; DeviceLostError.
  */
 export async function tune(device: GPUDevice | Gpu, compute: () => void, options: TuneOptions = {}): Promise<Tuning> {
-  const gpu = device instanceof Gpu ? device : Gpu.of(device);
+  const gpu = Gpu.of(device);
   const { onMeasured, signal, now = () => performance.now() } = options;
   if (gpu.busy) {
     throw new ArgumentError({

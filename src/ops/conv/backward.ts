@@ -288,7 +288,7 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
   const depthwise = groups === cin && groups === cout && groups > 1;
   const vectors = cin % 4 === 0 && cout % 4 === 0 && x.pitch % 4 === 0 && x.offset % 4 === 0;
   const way = given ?? chosenWay(gpu, 'weight gradient', geometry);
-  const { skeleton, tile } = way === undefined ? { skeleton: undefined, tile: undefined } : wayParts(way);
+  const { skeleton, tile } = wayParts(way);
   const chosen = directSkeleton(gpu, skeleton, geometry, { cin: 64, cout: 64 });
   if (chosen === 'any' || !vectors || (groups > 1 && !depthwise)) {
     const units = taps * (cin / groups) * cout;

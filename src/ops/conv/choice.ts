@@ -54,8 +54,11 @@ function isWay(gpu: Gpu, way: string): way is Way {
   return skeleton === 'plain' || (['broadcast', 'winograd-broadcast'].includes(way) && gpu.subgroupSize !== undefined);
 }
 
-/** A way as its kernel and its tile. */
-export function wayParts(way: Way): { readonly skeleton: Skeleton; readonly tile: TileName | undefined } {
-  const [skeleton, tile] = way.split(' ') as [Skeleton, TileName | undefined];
+/** A way as its kernel and its tile; the rule chooses what is undefined. */
+export function wayParts(way: Way | undefined): {
+  readonly skeleton: Skeleton | undefined;
+  readonly tile: TileName | undefined;
+} {
+  const [skeleton, tile] = (way?.split(' ') ?? []) as [Skeleton?, TileName?];
   return { skeleton, tile };
 }

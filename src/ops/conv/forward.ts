@@ -124,7 +124,7 @@ export function runForward(given: Way | undefined, geometry: ConvGeometry, opera
   const { x, weight, scale, shift, residual, slope, y } = operands;
   const { gpu } = x;
   const chosen = given ?? chosenWay(gpu, 'forward', geometry, operands.values !== undefined);
-  const { skeleton: way, tile } = chosen === undefined ? { skeleton: undefined, tile: undefined } : wayParts(chosen);
+  const { skeleton: way, tile } = wayParts(chosen);
   const skeleton = directSkeleton(gpu, way, geometry, SMALLEST_TILE);
   const { cin, cout, groups } = geometry;
   const window = { ...windowParams(geometry), slope: slope ?? 0 };
