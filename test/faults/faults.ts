@@ -404,6 +404,14 @@ export const FAULTS: readonly Fault[] = [
     test: 'training moves the running statistics',
   },
   {
+    what: 'every batch moves the running statistics as the first one does',
+    kernel: 'norm/batch_norm_move',
+    find: 'batches[k * params.count + i]',
+    replace: 'batches[i]',
+    file: 'train/running_statistics.test.ts',
+    test: 'running statistics move towards those of every batch',
+  },
+  {
     what: 'x̂ is not centred in the gradient of the scale',
     kernel: 'norm/batch_norm_backward_partials',
     find: 'weighted += gradient * centred',

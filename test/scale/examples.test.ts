@@ -4,6 +4,7 @@ import { spawn, spawnSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import ts from 'typescript';
 import { test } from 'uvu';
 import { parse } from 'yaml';
 import { detect } from '../../src/cli/detect.js';
@@ -72,60 +73,25 @@ test('a task of a Slurm array does its shard, of an array that was submitted in 
   assert.match(script, /--array=0-7\n[^]*auto\/8/);
 });
 
-/**
- * What Kubernetes publishes of an indexed Job (api/openapi-spec/v3/apis__batch__v1_openapi.json, release 1.29, and the
- * documentation of backoffLimitPerIndex): fields that the manifest may have, by their objects; `*` is required.
- */
-const FIELDS: Readonly<Record<string, readonly string[]>> = {
-  '': ['apiVersion', 'kind', 'metadata', 'spec'],
-  metadata: ['name', 'namespace', 'labels', 'annotations'],
-  spec: [
-    ...[
-      'activeDeadlineSeconds',
-      'backoffLimit',
-      'backoffLimitPerIndex',
-      'completionMode',
-      'completions',
-      'maxFailedIndexes',
-    ],
-    ...['parallelism', 'podFailurePolicy', 'podReplacementPolicy', 'suspend', 'template*', 'ttlSecondsAfterFinished'],
-  ],
-  'spec.template': ['metadata', 'spec'],
-  'spec.template.spec': ['containers*', 'restartPolicy', 'volumes', 'nodeSelector', 'tolerations', 'securityContext'],
-  'spec.template.spec.containers': [
-    ...['name*', 'image', 'command', 'args', 'env', 'resources', 'volumeMounts', 'workingDir', 'securityContext'],
-  ],
-  'spec.template.spec.containers.env': ['name*', 'value', 'valueFrom'],
-  'spec.template.spec.containers.resources': ['claims', 'limits', 'requests'],
-  'spec.template.spec.containers.volumeMounts': ['mountPath*', 'name*', 'readOnly', 'subPath'],
-  'spec.template.spec.volumes': ['name*', 'persistentVolumeClaim', 'configMap', 'emptyDir', 'hostPath', 'nfs'],
-  'spec.template.spec.volumes.persistentVolumeClaim': ['claimName*', 'readOnly'],
-};
-
-/** Objects below these take names of one's own. */
-const OPEN = /\.(limits|requests|labels|annotations|nodeSelector)$/;
-
-function checkFields(value: unknown, path: string): void {
-  if (Array.isArray(value)) {
-    for (const each of value) checkFields(each, path);
-    return;
-  }
-  if (typeof value !== 'object' || value === null) return;
-  if (OPEN.test(path)) {
-    for (const [key, amount] of Object.entries(value))
-      assert.match(String(amount), /^\d+(\.\d+)?(m|[KMGT]i?)?$/, `${path}.${key} is a quantity`);
-    return;
-  }
-  const fields = FIELDS[path];
-  assert.ok(fields, `${path} is an object that is known here`);
-  for (const field of fields) if (field.endsWith('*')) assert.ok(field.slice(0, -1) in value, `${path} has ${field}`);
-  for (const [key, inner] of Object.entries(value)) {
-    assert.ok(
-      fields.some((field) => field.replace('*', '') === key),
-      `${path}.${key} is a field`,
-    );
-    checkFields(inner, path === '' ? key : `${path}.${key}`);
-  }
+/** What TypeScript says of a value as a Job of Kubernetes' published API, which the package kubernetes-types is made from. */
+function faultsOf(job: unknown): string[] {
+  const file = join(ROOT, 'test/scale/job_to_check.ts');
+  const text = `import type { Job } from 'kubernetes-types/batch/v1';\nexport const job: Job = ${JSON.stringify(job)};\n`;
+  const options: ts.CompilerOptions = {
+    strict: true,
+    noEmit: true,
+    types: [],
+    lib: ['lib.es5.d.ts'],
+    module: ts.ModuleKind.ESNext,
+    moduleResolution: ts.ModuleResolutionKind.Bundler,
+  };
+  const host = ts.createCompilerHost(options);
+  const { readFile: read, fileExists: exists } = host;
+  host.readFile = (path) => (path === file ? text : read(path));
+  host.fileExists = (path) => path === file || exists(path);
+  return ts
+    .getPreEmitDiagnostics(ts.createProgram([file], options, host))
+    .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));
 }
 
 interface Job {
@@ -154,7 +120,15 @@ interface Job {
 
 test('the manifest is an indexed job as Kubernetes describes it, and its command is one of ours', async () => {
   const job = parse(await readFile(join(examples, 'kubernetes_job.yaml'), 'utf8')) as Job;
-  checkFields(job, '');
+  assert.deepEqual(faultsOf(job), []);
+  // What a slip of the pen would be.
+  for (const [slip, said] of [
+    [{ ...job, spec: { ...job.spec, completion: 8 } }, /completion"' does not exist/],
+    [{ ...job, spec: { ...job.spec, parallelism: '8' } }, /'string' is not assignable to type 'number'/],
+    [{ ...job, spec: { completions: 8 } }, /'template' is missing/],
+  ] as const) {
+    assert.match(faultsOf(slip).join('\n'), said);
+  }
   assert.deepEqual([job.apiVersion, job.kind], ['batch/v1', 'Job']);
   const { spec } = job;
   assert.equal(spec.completionMode, 'Indexed', 'what gives each pod its index');
