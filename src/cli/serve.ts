@@ -20,6 +20,10 @@ const LEAST_TOKEN = 16;
 const options = {
   port: whole({ value: 'N', min: 0, max: 65_535, fallback: 8080, help: 'port; 0 takes one that is free' }),
   host: text({ value: 'NAME', fallback: '127.0.0.1', help: 'address to listen on; 0.0.0.0 is every one' }),
+  hostname: texts({
+    value: 'NAME',
+    help: 'a name that requests may call it by in their Host, besides --host and localhost; may be given again; * is any (without --hostname: any, unless --host is the loopback)',
+  }),
   tokenFile: text({
     value: 'FILE',
     help: 'ask for the token in it, as `Authorization: Bearer TOKEN`; also RETINAFACE_TOKEN',
@@ -173,6 +177,7 @@ async function runService(values: Values<typeof options>): Promise<number> {
       metrics,
       host: values.host,
       port: values.port,
+      hostnames: values.hostname,
       token,
       fetcher,
       maxBytes,

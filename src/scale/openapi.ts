@@ -31,6 +31,7 @@ const REFUSALS: Readonly<Record<number, string>> = {
   408: 'The request itself came too slowly.',
   413: 'More bytes, pixels or pictures than are allowed.',
   415: 'Another kind of body, or a picture that is no PNG or JPEG.',
+  421: 'A Host that is no name of this service.',
   422: 'A damaged picture, or a parameter out of range.',
   429: 'More requests at once of one client than are allowed.',
   500: 'A fault of the service.',

@@ -19,6 +19,11 @@ export interface ServiceOptions {
   readonly host: string;
   /** 0 takes one that is free. */
   readonly port: number;
+  /**
+   * Names that requests may call the service by in `Host`, besides `host` and those of this machine's loopback; `*` is any. Any without it
+   * where `host` is another than the loopback's: then nobody else could know what callers call it.
+   */
+  readonly hostnames?: readonly string[] | undefined;
   /** What requests must carry as `Authorization: Bearer …`, but those for health and for the page. */
   readonly token?: string | undefined;
   /** Fetches pictures by their addresses; without it, addresses are refused. */
@@ -71,6 +76,7 @@ interface Body {
 const SECOND = 1000;
 const PICTURES = ['image/png', 'image/jpeg', 'application/octet-stream'];
 const BODIES = `${PICTURES.join(', ')}, multipart/form-data or application/json`;
+const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 const OPEN = ['/', '/healthz', '/readyz', '/openapi.json'];
 const METHODS: Readonly<Record<string, string>> = {
   '/detect': 'POST',
@@ -145,6 +151,8 @@ export async function openService(options: ServiceOptions): Promise<Service> {
 class Handlers {
   readonly #options: ServiceOptions;
   readonly #token: Buffer | undefined;
+  /** Undefined where any will do. */
+  readonly #hostnames: ReadonlySet<string> | undefined;
   /** Bytes that requests under way may hold. */
   #held = 0;
   readonly #clients = new Map<string, number>();
@@ -153,6 +161,7 @@ class Handlers {
     this.#options = options;
     const { engine, metrics, token } = options;
     this.#token = token === undefined ? undefined : digest(token);
+    this.#hostnames = hostnamesOf(options);
     metrics.watch(engine, () => this.#held);
     const description = describeService({
       ...options,
@@ -166,6 +175,7 @@ class Handlers {
         const status = reply.raw.writableFinished ? reply.statusCode : GONE;
         metrics.request(request.routeOptions.url ?? 'none', status, performance.now() - began);
       });
+      this.#checkHost(request);
       this.#authorise(request);
       done();
     });
@@ -220,6 +230,19 @@ class Handlers {
     app.get('/', (_, reply) =>
       reply.type('text/html; charset=utf-8').header('content-security-policy', TRY_PAGE_POLICY).send(TRY_PAGE),
     );
+  }
+
+  /**
+   * A page of a stranger whose name leads to this machine (DNS rebinding) is to the browser of the same origin as the service: only
+   * `Host` tells that it asks. Who sends none is no browser.
+   * @throws ServiceError 421.
+   */
+  #checkHost({ headers: { host } }: FastifyRequest): void {
+    if (this.#hostnames === undefined || host === undefined) return;
+    const [, name = ''] = /^(\[[^\]]+\]|[^:]+)(?::\d+)?$/.exec(host) ?? [];
+    if (this.#hostnames.has(name.toLowerCase())) return;
+    const remedy = 'Call it by one of those names; whoever runs the service adds others with --hostname.';
+    throw failure(421, `${[...this.#hostnames].join(' or ')} in Host`, host.slice(0, 100), remedy);
   }
 
   /** @throws ServiceError 401. */
@@ -430,6 +453,14 @@ function tooManyBytes(maxBytes: number, got: string): ServiceError {
 
 function partsOf({ name, operation, expected, got, remedy, message }: RetinaFaceError): object {
   return { name, operation, expected, got, remedy, message };
+}
+
+/** What `Host` may say, as it stands there without its port; undefined where that is anything. */
+function hostnamesOf({ host, hostnames }: ServiceOptions): ReadonlySet<string> | undefined {
+  const isLocal = LOOPBACK.includes(host) || host.startsWith('127.');
+  if (hostnames ? hostnames.includes('*') : !isLocal) return undefined;
+  const written = [...LOOPBACK, host, ...(hostnames ?? [])].map((name) => (name.includes(':') ? `[${name}]` : name));
+  return new Set(written.map((name) => name.toLowerCase()));
 }
 
 function digest(token: string): Buffer {

@@ -85,10 +85,14 @@ function faultsOf(job: unknown): string[] {
     module: ts.ModuleKind.ESNext,
     moduleResolution: ts.ModuleResolutionKind.Bundler,
   };
-  const host = ts.createCompilerHost(options);
-  const { readFile: read, fileExists: exists } = host;
-  host.readFile = (path) => (path === file ? text : read(path));
-  host.fileExists = (path) => path === file || exists(path);
+  const disk = ts.createCompilerHost(options);
+  const host: ts.CompilerHost = {
+    ...disk,
+    readFile: (path) => (path === file ? text : disk.readFile(path)),
+    fileExists: (path) => path === file || disk.fileExists(path),
+    getSourceFile: (path, version) =>
+      path === file ? ts.createSourceFile(path, text, version) : disk.getSourceFile(path, version),
+  };
   return ts
     .getPreEmitDiagnostics(ts.createProgram([file], options, host))
     .map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, '\n'));

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { get } from 'node:http';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { test } from 'uvu';
 import { decodeImage, encodePng, imageSize } from '../../src/node/codecs.js';
@@ -184,6 +185,37 @@ test('a token is asked for, but not for health, the page and the description', a
     assert.equal((await fetch(closed.address + path)).status, 200, path);
   }
   await closed.close(0);
+});
+
+/** What a service answers to a caller that calls it so; the client of Node sends no other Host than that of the address. */
+function statusAs(address: string, host: string): Promise<number | undefined> {
+  return new Promise((resolve, reject) => {
+    get(address, { headers: { host } }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    }).on('error', reject);
+  });
+}
+
+test('a service on the loopback answers to its own names alone, so that no stranger leads a browser to it', async () => {
+  const port = new URL(service.address).port;
+  for (const host of ['localhost', `LOCALHOST:${port}`, `127.0.0.1:${port}`, `[::1]:${port}`]) {
+    assert.equal(await statusAs(service.address, host), 200, host);
+  }
+  for (const path of ['/', '/healthz', '/metrics', '/detect', '/none']) {
+    for (const host of ['evil.example', `evil.example:${port}`, 'localhost.evil.example', 'localhost@evil']) {
+      assert.equal(await statusAs(service.address + path, host), 421, `${path} as '${host}'`);
+    }
+  }
+  const named = await serviceOf(engine, { hostnames: ['faces.example'] });
+  assert.equal(await statusAs(named.address, 'faces.example'), 200);
+  assert.equal(await statusAs(named.address, 'localhost'), 200);
+  assert.equal(await statusAs(named.address, 'evil.example'), 421);
+  const any = await serviceOf(engine, { hostnames: ['*'] });
+  const everywhere = await serviceOf(engine, { host: '0.0.0.0' });
+  assert.equal(await statusAs(any.address, 'evil.example'), 200);
+  assert.equal(await statusAs(everywhere.address, 'whatever.callers.call.it'), 200);
+  await Promise.all([named, any, everywhere].map((each) => each.close(0)));
 });
 
 test('the description is valid OpenAPI, and names what there is', async () => {
