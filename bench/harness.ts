@@ -38,6 +38,11 @@ export interface Result {
   readonly gflops: number | undefined;
   readonly gbytes: number | undefined;
   readonly peakBytes: number;
+  /** The greatest that the device held for tensors: in use, kept for reuse, and given up but not yet done with. */
+  readonly peakDeviceBytes: number;
+  /** Buffers and bind groups that the last run made: none, where all that it needs was kept. */
+  readonly buffersMade: number;
+  readonly bindGroupsMade: number;
   /** Where a run only encodes: median of the milliseconds before the host is done and waits for the device. */
   readonly hostMs?: number;
   /** Of `median`, the part that the host takes. */
@@ -53,6 +58,8 @@ const LONG_SAMPLES = 3;
 
 /** Checks, warms up and times one row: wall clock from encoding to the end of the work, until samples or time suffice. */
 export async function measure(gpu: Gpu, row: Row): Promise<Result> {
+  // What other rows left for reuse is not this row's memory.
+  gpu.trim();
   const timed = await row.prepare(gpu);
   try {
     const host: number[] = [];
@@ -77,9 +84,13 @@ export async function measure(gpu: Gpu, row: Row): Promise<Result> {
     host.length = 0;
     const samples: number[] = [];
     const begin = performance.now();
+    let before = gpu.counters();
     while (samples.length < least || (samples.length < most && performance.now() - begin < BUDGET_MS)) {
+      before = gpu.counters();
       samples.push(await once());
     }
+    const after = gpu.counters();
+    const { peakBytes, peakDeviceBytes } = gpu.memory();
     const quantile = (q: number, of = samples): number =>
       [...of].sort((a, b) => a - b)[Math.round(q * (of.length - 1))]!;
     const median = quantile(0.5);
@@ -91,7 +102,10 @@ export async function measure(gpu: Gpu, row: Row): Promise<Result> {
       p90: quantile(0.9),
       gflops: flops === undefined ? undefined : flops / median / 1e6,
       gbytes: row.bytes === undefined ? undefined : row.bytes / median / 1e6,
-      peakBytes: gpu.memory().peakBytes,
+      peakBytes,
+      peakDeviceBytes,
+      buffersMade: after.buffers - before.buffers,
+      bindGroupsMade: after.bindGroups - before.bindGroups,
       ...(hostMs === undefined ? {} : { hostMs, hostShare: hostMs / median }),
     };
   } finally {

@@ -9,6 +9,7 @@ import { measure, type Result, type Row } from './harness.js';
 import { kernelRows, PEAK_ROWS } from './kernels.js';
 import { modelRows } from './models.js';
 import { ranksTables } from './ranks.js';
+import { ROOFLINE_FILE, ROOFLINE_ROWS, roofline } from './roofline.js';
 import { printTrainingTable } from './training.js';
 
 const HELP = `npm run bench: times kernels and whole detections on the adapter that is there
@@ -16,6 +17,8 @@ const HELP = `npm run bench: times kernels and whole detections on the adapter t
   npm run bench -- NAME…                     rows whose names hold one of these
   npm run bench -- growth                    what a kernel costs as pixels, channels, batch and boxes grow
   npm run bench -- ranks                     what training in two processes costs, and sums over 2 and 4 (Open MPI, koffi)
+  npm run bench -- roofline [NAME…]          each kernel of those rows against the peaks of the adapter, as a picture
+    --json FILE                              where the numbers go; the picture beside them, as .svg
   npm run bench -- serve                     the service under load for a minute, beside detect in batches
   npm run bench -- --json FILE               also writes a line of JSON a row
   npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
@@ -125,11 +128,15 @@ async function growth(): Promise<void> {
   }
 }
 
-async function run(wanted: readonly string[]): Promise<void> {
-  const rows = [...kernelRows, ...modelRows].filter(
-    ({ name }) => wanted.length === 0 || wanted.some((part) => name.includes(part)),
-  );
+/** Rows whose names hold one of these. */
+function rowsOf(wanted: readonly string[]): readonly Row[] {
+  const rows = [...kernelRows, ...modelRows].filter(({ name }) => wanted.some((part) => name.includes(part)));
   if (rows.length === 0) refuse('parts of names of rows', wanted.join(' '));
+  return rows;
+}
+
+async function run(wanted: readonly string[]): Promise<void> {
+  const rows = rowsOf(wanted.length === 0 ? [''] : wanted);
   const device = await requestDevice();
   const gpu = Gpu.of(device);
   say(gpu);
@@ -189,7 +196,13 @@ if (values.compare) {
 if (values['fail-over'] !== undefined) refuse('--fail-over beside --compare', 'it alone');
 if (positionals[0] === 'growth') await growth();
 else if (positionals[0] === 'ranks') ranksTables();
-else if (positionals[0] === 'serve') {
+else if (positionals[0] === 'roofline') {
+  const wanted = positionals.slice(1);
+  const rows = rowsOf(wanted.length === 0 ? ROOFLINE_ROWS : wanted).filter(({ samples }) => samples === undefined);
+  const gpu = Gpu.of(await requestDevice({ dawn: ['disable-dawn-features=timestamp_quantization'] }));
+  say(gpu);
+  await roofline(gpu, { rows, rounds: 5, file: values.json?.replace(/\.json$/, '') ?? ROOFLINE_FILE });
+} else if (positionals[0] === 'serve') {
   say(Gpu.of(await requestDevice()));
   const { benchServe } = await import('./serve.js');
   await benchServe({ seconds: 60, connections: 64, size: 320 });

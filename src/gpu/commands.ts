@@ -73,8 +73,9 @@ export class Commands {
     const pass = this.#openPass(pipeline);
     pass.setPipeline(pipeline.pipeline);
     pass.setBindGroup(0, group, [offset]);
-    pass.dispatchWorkgroups(...grid);
-    this.#count(flops);
+    const runs = this.profile?.runs ?? 1;
+    for (let run = 0; run < runs; run++) pass.dispatchWorkgroups(...grid);
+    this.#count(flops * runs);
   }
 
   /** Encodes dispatches `from` to `to` of a list. */
@@ -85,8 +86,9 @@ export class Commands {
       const pass = this.#pass && !this.profile ? this.#pass : this.#openPass(pipeline);
       if (pipeline !== current) pass.setPipeline((current = pipeline).pipeline);
       pass.setBindGroup(0, groups[i], offsets, i, 1);
-      pass.dispatchWorkgroups(grids[3 * i]!, grids[3 * i + 1], grids[3 * i + 2]);
-      this.#count(flops[i]!);
+      const runs = this.profile?.runs ?? 1;
+      for (let run = 0; run < runs; run++) pass.dispatchWorkgroups(grids[3 * i]!, grids[3 * i + 1], grids[3 * i + 2]);
+      this.#count(flops[i]! * runs);
       // The next one begins a pass.
       if (!this.#pass) current = undefined;
     }

@@ -372,9 +372,10 @@ export class Gpu {
 
   /**
    * Measures each dispatch of `compute` with the device's own clock (feature `timestamp-query`).
-   * Dawn rounds to 65,536 ns unless its toggle `timestamp_quantization` is off.
+   * Dawn rounds to 65,536 ns unless its toggle `timestamp_quantization` is off. `runsOf`: how often in a row each dispatch
+   * runs, counted from 0, 1 by default: the time is that of one run. What adds to memory adds as often.
    */
-  async profile(compute: () => void | Promise<void>): Promise<KernelTiming[]> {
+  async profile(compute: () => void | Promise<void>, runsOf?: (index: number) => number): Promise<KernelTiming[]> {
     if (!this.device.features.has('timestamp-query')) {
       throw new ArgumentError({
         operation: 'profile',
@@ -384,7 +385,7 @@ export class Gpu {
       });
     }
     this.flush();
-    const profile = (this.#commands.profile = new Profile(this.device));
+    const profile = (this.#commands.profile = new Profile(this.device, runsOf));
     try {
       await compute();
       this.#commands.profile = undefined;

@@ -159,6 +159,29 @@ test('a profile of more than 2,048 dispatches has all of them', async () => {
   assert.ok(timings.every(({ kernel, nanoseconds }) => kernel === 'relu' && nanoseconds >= 0));
 });
 
+test('a profile runs each dispatch as often as it is told to, and times one run', async () => {
+  if (!device.features.has('timestamp-query')) return;
+  using x = Tensor.from(device, [1, 2, 3, 4], [4]);
+  using y = Tensor.zeros(device, [4]);
+  const add = (): void => {
+    gpu.run('bucket_add', {
+      params: { count: 4, start4: 0, scale: 1 },
+      buffers: { x: x.buffer, y: y.buffer },
+      conditions: { more: true },
+      grid: [1, 1, 1],
+    });
+  };
+  const timings = await gpu.profile(
+    () => {
+      add();
+      add();
+    },
+    (index) => [10, 3][index]!,
+  );
+  assert.equal(timings.length, 2);
+  assert.deepEqual([...(await y.read())], [13, 26, 39, 52]);
+});
+
 test('a binding limit of 2³² − 1 is a tensor of whole pieces of 256 bytes', () => {
   const limits = { maxStorageBufferBindingSize: 2 ** 32 - 1, maxBufferSize: 2 ** 34 } as GPUSupportedLimits;
   assert.equal(largestTensor(limits), 2 ** 32 - 256);
