@@ -10,11 +10,13 @@ const STAGES = [
   [3, 512],
 ] as const;
 
-export const CASES = ['convolution', 'trunk'] as const;
+export const CASES = ['convolution', 'trunk', 'network', 'step'] as const;
 export type Case = (typeof CASES)[number];
+/** Those that are ONNX graphs as well. */
+export type GraphCase = 'convolution' | 'trunk';
 
-/** Multiply-adds times two of a run. */
-export const FLOPS: Readonly<Record<Case, number>> = {
+/** Multiply-adds times two of a run, where they are counted. */
+export const FLOPS: Readonly<Partial<Record<Case, number>>> = {
   convolution: 2 * 160 * 160 * 256 * 9 * 256,
   trunk: trunkFlops(),
 };
@@ -22,13 +24,28 @@ export const FLOPS: Readonly<Record<Case, number>> = {
 export const TITLES: Readonly<Record<Case, string>> = {
   convolution: 'convolution 3×3 256→256 at 160²',
   trunk: 'ResNet-50 trunk at 640²',
+  network: 'MobileNet-0.25 detection network at 640², pixels to codes',
+  step: 'training step of MobileNet-0.25 at 320² batch 4',
 };
 
-/** Shapes of inputs and outputs, NCHW. */
+/** Shapes of inputs and outputs: pictures and maps are NCHW, other outputs lists. */
 export const SHAPES: Readonly<Record<Case, { readonly input: number[]; readonly output: number[] }>> = {
   convolution: { input: [1, 256, 160, 160], output: [1, 256, 160, 160] },
   trunk: { input: [1, 3, 640, 640], output: [1, 2048, 20, 20] },
+  // Two logits, four codes of boxes and ten of landmarks of 16,800 anchors, one kind after the other.
+  network: { input: [1, 3, 640, 640], output: [16_800 * 16] },
+  // Class, box and total loss.
+  step: { input: [4, 3, 320, 320], output: [3] },
 };
+
+/** Faces of each picture of a training step, as corners in pixels. */
+export const FACES: readonly (readonly [number, number, number, number])[] = [
+  [80, 80, 160, 176],
+  [160, 40, 200, 80],
+];
+
+/** Learning rate of the step; momentum 0.9 and weight decay 5e-4 are everyone's. */
+export const RATE = 1e-3;
 
 interface Layer {
   readonly conv: string;
@@ -117,7 +134,7 @@ function convolution(name: string, [from, to]: readonly [string, string], kernel
 }
 
 /** The graph of a case, with its weights. ONNX Runtime folds batch norms and rectifiers into the convolutions itself. */
-export function graphOf(which: Case): Graph {
+export function graphOf(which: GraphCase): Graph {
   const { input, output } = SHAPES[which];
   const nodes: Node[] = [];
   const constants: Constant[] = [];

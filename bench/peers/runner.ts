@@ -6,11 +6,19 @@ import { Gpu } from '../../src/gpu/gpu.js';
 import type { ConvBn } from '../../src/nn/conv_bn.js';
 import { ParameterList } from '../../src/nn/parameter.js';
 import { requestDevice } from '../../src/node/device.js';
+import { faceTargets } from '../../src/data/batch.js';
+import { anchorsFor } from '../../src/detect/anchors.js';
+import { concat } from '../../src/ops/concat.js';
 import { conv2d } from '../../src/ops/conv2d.js';
+import { reshape } from '../../src/ops/reshape.js';
 import { ResNet50 } from '../../src/retinaface/resnet50.js';
+import { RetinaFace } from '../../src/retinaface/retinaface.js';
+import { Plans } from '../../src/tensor/plans.js';
 import { Tensor } from '../../src/tensor/tensor.js';
+import { Trainer } from '../../src/train/trainer.js';
 import { formulaTensor } from '../../test/helpers/formula.js';
-import { type Case, graphOf, inputOf, SHAPES } from './cases.js';
+import { formulaState } from '../../test/helpers/formula_state.js';
+import { type Case, FACES, type GraphCase, graphOf, inputOf, RATE, SHAPES } from './cases.js';
 import { encodeOnnx } from './onnx.js';
 
 export interface Request {
@@ -31,6 +39,17 @@ function transposed(data: Float32Array, rows: number, columns: number, width = r
   return result;
 }
 
+/** Pictures of a case as ours are: NHWC with channels in fours. */
+function pictures(data: Float32Array, [n = 0, channels = 0, h = 0, w = 0]: readonly number[]): Float32Array {
+  const width = Math.ceil(channels / 4) * 4;
+  const result = new Float32Array(n * h * w * width);
+  const size = channels * h * w;
+  for (let i = 0; i < n; i++) {
+    result.set(transposed(data.subarray(i * size, (i + 1) * size), channels, h * w, width), i * h * w * width);
+  }
+  return result;
+}
+
 /** PyTorch's [o, i, h, w] as our [h, w, i, o]. */
 function weightOf(name: string, [kh, kw, cin, cout]: readonly number[]): Float32Array<ArrayBuffer> {
   const taps = kh! * kw!;
@@ -45,7 +64,47 @@ function weightOf(name: string, [kh, kw, cin, cout]: readonly number[]): Float32
 async function ours(): Promise<{ ready: string; prepare: (which: Case) => Compute }> {
   const gpu = Gpu.of(await requestDevice());
   const { vendor, description } = gpu.info;
-  const network = (which: Case): ((x: Tensor) => Tensor) => {
+  const detector = (): RetinaFace => {
+    const name = 'published-mobilenet0.25';
+    const model = new RetinaFace(gpu.device, name);
+    model.loadState(formulaState(gpu, name), 'formula');
+    return model;
+  };
+  /** As `detect` runs it, without what surrounds the network. */
+  const codes = (size: number): Compute => {
+    const { network } = detector();
+    const places = anchorsFor(network.configuration.levels, size, size);
+    const anchors = Tensor.from(gpu, places, [places.length / 4, 4]);
+    const plans = new Plans(gpu);
+    return async (input) => {
+      const { outputs } = plans.run('codes', {
+        inputs: [{ shape: [1, size, size, 4], dtype: 'f32', label: 'input' }],
+        fill: ([x]) => {
+          (x as Tensor<'f32'>).write(input as Float32Array<ArrayBuffer>);
+        },
+        compute: ([x]) => {
+          const { logits, boxes, landmarks } = network.infer(x!, anchors).outputs;
+          const lists = [logits, boxes, landmarks!].map((each) => reshape(each, [each.size]));
+          return { outputs: [concat(lists, 0)], note: undefined };
+        },
+      });
+      using y = outputs[0] as Tensor<'f32'>;
+      return y.read();
+    };
+  };
+  const step = ([n = 0, , h = 0, w = 0]: readonly number[]): Compute => {
+    const trainer = new Trainer(detector().network);
+    const faces = FACES.map((box) => ({ box }));
+    const targets = faceTargets(gpu, new Array<typeof faces>(n).fill(faces));
+    return async (input) => {
+      using x = Tensor.from(gpu, input as Float32Array<ArrayBuffer>, [n, h, w, 4]);
+      using losses = trainer.accumulate({ x, targets });
+      trainer.step(RATE);
+      const { class: ofClass, box, total } = await trainer.read(losses);
+      return Float32Array.of(ofClass, box, total);
+    };
+  };
+  const network = (which: GraphCase): ((x: Tensor) => Tensor) => {
     if (which === 'convolution') {
       const shape = [3, 3, 256, 256];
       const weight = Tensor.from(gpu, weightOf('filter.weight', shape), shape);
@@ -70,8 +129,10 @@ async function ours(): Promise<{ ready: string; prepare: (which: Case) => Comput
   return {
     ready: `${vendor}, ${description}`,
     prepare(which) {
-      const compute = network(which);
       const [, , height = 0, width = 0] = SHAPES[which].input;
+      if (which === 'network') return codes(height);
+      if (which === 'step') return step(SHAPES[which].input);
+      const compute = network(which);
       return async (input) => {
         using x = Tensor.from(gpu, input as Float32Array<ArrayBuffer>, [
           1,
@@ -79,7 +140,7 @@ async function ours(): Promise<{ ready: string; prepare: (which: Case) => Comput
           width,
           input.length / height / width,
         ]);
-        using y = compute(x);
+        using y = compute(x) as Tensor<'f32'>;
         return y.read();
       };
     },
@@ -90,7 +151,8 @@ function theirs(provider: 'webgpu' | 'cpu'): { ready: string; prepare: (which: C
   return {
     ready: `ONNX Runtime ${ort.env.versions.node ?? ort.env.versions.common}`,
     async prepare(which) {
-      const session = await ort.InferenceSession.create(encodeOnnx(graphOf(which)), { executionProviders: [provider] });
+      const graph = graphOf(which as GraphCase);
+      const session = await ort.InferenceSession.create(encodeOnnx(graph), { executionProviders: [provider] });
       return async (input) => {
         const { output } = await session.run({ input: new ort.Tensor('float32', input, SHAPES[which].input) });
         return output!.data as Float32Array;
@@ -107,11 +169,10 @@ const prepared = new Map<Case, { readonly compute: Compute; readonly input: Floa
 process.on('message', ({ which, file }: Request) => {
   void (async () => {
     let state = prepared.get(which);
-    const [, channels = 0, height = 0, width = 0] = SHAPES[which].input;
     if (!state) {
       const input = inputOf(which);
-      // Ours is NHWC with channels in fours; the order is each library's own and not part of a run.
-      const own = kind === 'ours' ? transposed(input, channels, height * width, Math.ceil(channels / 4) * 4) : input;
+      // The order is each library's own and not part of a run.
+      const own = kind === 'ours' ? pictures(input, SHAPES[which].input) : input;
       state = { compute: await prepare(which), input: own };
       prepared.set(which, state);
     }
@@ -120,7 +181,8 @@ process.on('message', ({ which, file }: Request) => {
     const ms = performance.now() - start;
     if (file !== undefined) {
       const [, c = 0, h = 0, w = 0] = SHAPES[which].output;
-      writeFileSync(file, new Uint8Array((kind === 'ours' ? transposed(output, h * w, c) : output).slice().buffer));
+      const turned = kind === 'ours' && c > 0 ? transposed(output, h * w, c) : output;
+      writeFileSync(file, new Uint8Array(turned.slice().buffer));
     }
     reply({ ms });
   })().catch((error: unknown) => {
