@@ -3,43 +3,24 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 import type { Command } from '../../src/cli/command.js';
-import { convert } from '../../src/cli/convert.js';
-import { detect } from '../../src/cli/detect.js';
-import { doctor } from '../../src/cli/doctor.js';
-import { evaluate } from '../../src/cli/evaluate.js';
-import { merge } from '../../src/cli/merge.js';
+import { COMMANDS } from '../../src/cli/commands.js';
 import { nameOf } from '../../src/cli/options.js';
-import { reproduce } from '../../src/cli/reproduce.js';
-import { serve } from '../../src/cli/serve.js';
-import { table } from '../../src/cli/table.js';
-import { train } from '../../src/cli/train.js';
-import { tune } from '../../src/cli/tune.js';
-import { weights } from '../../src/cli/weights.js';
-
-const COMMANDS: Readonly<Record<string, Command>> = {
-  detect,
-  merge,
-  train,
-  evaluate,
-  table,
-  reproduce,
-  serve,
-  convert,
-  weights,
-  tune,
-  doctor,
-};
 
 /** Interfaces of options, by what takes them: their names with the files below src/ that have them. */
 const INTERFACES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'requestDevice(options)': { DeviceOptions: 'gpu/device.ts' },
   'requestDevice(options) in Node, also': { NodeDeviceOptions: 'node/device.ts' },
+  'RetinaFace.create(options)': { CreateOptions: 'retinaface/retinaface.ts' },
   'new RetinaFace(device, configuration)': {
     Configuration: 'retinaface/config.ts',
     GivenConfiguration: 'retinaface/given_configuration.ts',
   },
   'model.load(source, options)': { LoadOptions: 'retinaface/retinaface.ts' },
   'model.detect(picture, options)': { DetectOptions: 'retinaface/detect_options.ts' },
+  'new FaceTracker(model, options)': { TrackerOptions: 'retinaface/face_tracker.ts' },
+  'tracker.next(frame, options)': { FrameOptions: 'retinaface/face_tracker.ts' },
+  'extractFaces(picture, faces, options)': { ExtractOptions: 'image/extract.ts' },
+  'tune(device, compute, options)': { TuneOptions: 'tune/tune.ts' },
   'new Trainer(model, options)': { TrainerOptions: 'train/trainer.ts', SgdOptions: 'train/sgd.ts' },
   'multiboxLoss(…, options)': {
     LossOptions: 'retinaface/loss.ts',

@@ -1,39 +1,9 @@
 #!/usr/bin/env node
 import { RetinaFaceError } from '../gpu/errors.js';
-import { convert } from './convert.js';
-import { detect } from './detect.js';
-import { doctor } from './doctor.js';
-import { enqueue } from './enqueue.js';
-import { evaluate } from './evaluate.js';
-import { EXIT, exitCodeOf, type Command } from './command.js';
-import { merge } from './merge.js';
+import { EXIT, exitCodeOf } from './command.js';
+import { COMMANDS } from './commands.js';
 import { finish, guardOutput } from './output.js';
-import { reproduce } from './reproduce.js';
-import { results } from './results.js';
-import { serve } from './serve.js';
-import { table } from './table.js';
-import { train } from './train.js';
-import { tune } from './tune.js';
 import { version } from './version.js';
-import { weights } from './weights.js';
-import { work } from './work.js';
-
-const COMMANDS: Readonly<Record<string, Command>> = {
-  detect,
-  merge,
-  enqueue,
-  work,
-  results,
-  evaluate,
-  train,
-  table,
-  reproduce,
-  serve,
-  convert,
-  weights,
-  tune,
-  doctor,
-};
 
 const HELP = `retinaface: face detection with landmarks, on WebGPU
 
