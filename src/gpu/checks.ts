@@ -1,20 +1,19 @@
 import { DeviceLostError, KernelError, OutOfMemoryError, type RetinaFaceError } from './errors.js';
-import { waitFor } from './waiting.js';
+import type { Waiting } from './waiting.js';
 
 /** What went wrong on a device since it was last asked: device errors come later than the calls that caused them. */
 export class Checks {
   /** Settles when the device is lost, whoever lost it. */
   readonly lost: Promise<DeviceLostError>;
   readonly #device: GPUDevice;
-  readonly #yieldCore: boolean;
+  readonly #waiting: Waiting;
   #loss: DeviceLostError | undefined;
   #failure: RetinaFaceError | undefined;
   #running: Promise<void>[] = [];
 
-  /** `yieldCore`: as `waitFor` takes it. */
-  constructor(device: GPUDevice, yieldCore: boolean) {
+  constructor(device: GPUDevice, waiting: Waiting) {
     this.#device = device;
-    this.#yieldCore = yieldCore;
+    this.#waiting = waiting;
     this.lost = device.lost.then((info) => {
       this.#loss = new DeviceLostError({
         operation: 'use the device',
@@ -78,13 +77,13 @@ export class Checks {
   async settle<T>(promise: Promise<T>): Promise<T> {
     let outcome: { readonly value: T } | { readonly cause: unknown };
     try {
-      outcome = { value: await waitFor(promise, this.#yieldCore) };
+      outcome = { value: await this.#waiting(promise) };
     } catch (cause) {
       outcome = { cause };
     }
     const running = this.#running;
     this.#running = [];
-    await waitFor(Promise.race([Promise.all(running), this.lost]), this.#yieldCore);
+    await this.#waiting(Promise.race([Promise.all(running), this.lost]));
     const failure = this.#loss ?? this.#failure;
     this.#failure = undefined;
     if (failure) throw failure;

@@ -11,6 +11,7 @@ import { type Bound, Pipelines, type Variant } from './pipelines.js';
 import { Plan } from './plan.js';
 import { type KernelTiming, Profile } from './profile.js';
 import { Readback } from './readback.js';
+import { waitingFor } from './waiting.js';
 import { flopsOf } from './work.js';
 
 /** Everything one dispatch of a kernel needs. */
@@ -108,7 +109,7 @@ export class Gpu {
     const fixed = subgroupMinSize === subgroupMaxSize && subgroupMinSize > 1;
     this.subgroupSize = device.features.has('subgroups') && fixed ? subgroupMinSize : undefined;
     this.largestTensor = largestTensor(device.limits);
-    this.#checks = new Checks(device, this.isFallback);
+    this.#checks = new Checks(device, waitingFor(device, { onCpu: this.isFallback }));
     this.lost = this.#checks.lost;
     this.#pipelines = new Pipelines(device, this.#checks, this.largestTensor);
     this.#commands = new Commands(device, this.#checks, this.#pipelines);
