@@ -1,17 +1,18 @@
 // Makes one minified module of an entry, for pages without a bundler and for those that find faces and train nothing.
 import { readFileSync } from 'node:fs';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import ts from 'typescript';
 import { kernelTable } from './build-kernels.mjs';
-import { ENTRIES } from './entries.mjs';
+import { ENTRIES, ON_DEMAND } from './entries.mjs';
 import { readKernels } from './link-kernels.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const { name, version, license } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 
 /** Functions that only training calls. */
-const TRAINING = new Set(['batchStatistics', 'initialise']);
+const TRAINING = new Set(['batchStatistics', 'freeze', 'initialise', 'moving']);
 const REFUSED = `{ throw new TypeError('retinaface-webgpu/inference trains nothing: import from retinaface-webgpu'); }`;
 
 /** A module without the gradients of its ops and what trains: what nothing but those needs then falls away with them. */
@@ -36,20 +37,27 @@ function withoutTraining(path) {
   }, text);
 }
 
-/** Bundles names of a source with these kernels; answers esbuild's result, whose files are not written. */
-async function bundle({ source, names, file, inference, kernels }) {
+/** Of the sources, the ones that a program must have once: what it was told by one is nothing to another. */
+const ERRORS = 'src/gpu/errors.ts';
+const ONCE = ['src/gpu/gpu.ts', 'src/tensor/tensor.ts', 'src/gpu/kernel_table.ts'];
+
+const onDemand = (file, source) => `chunks/${file.replace(/\.js$/, '')}-${basename(source, '.ts')}.js`;
+
+/**
+ * One minified module of `source`, or of some of its names, with these kernels. `entry` is the file that fetches it or stands
+ * beside it, whose errors it throws; nothing for an entry itself.
+ */
+async function bundle({ source, names, file, entry, inference, kernels }) {
   const all = readKernels();
   const chosen = Object.fromEntries(Object.entries(all.kernels).filter(([kernel]) => kernels?.has(kernel) ?? true));
-  return build({
+  const { outputFiles, metafile } = await build({
     stdin: { contents: `export ${names ? `{ ${names.join(', ')} }` : '*'} from './${source}';`, resolveDir: root },
-    outdir: `${root}/dist`,
-    entryNames: file.replace(/\.js$/, ''),
-    chunkNames: 'chunks/[name]-[hash]',
-    splitting: inference,
+    outfile: `${root}dist/${file}`,
     bundle: true,
     write: false,
     metafile: true,
     minify: true,
+    charset: 'utf8',
     format: 'esm',
     target: 'es2022',
     platform: 'browser',
@@ -59,6 +67,15 @@ async function bundle({ source, names, file, inference, kernels }) {
       {
         name: 'library',
         setup(building) {
+          building.onResolve({ filter: /^\..*\.js$/ }, ({ path, resolveDir, kind }) => {
+            const asked = relative(root, join(resolveDir, path)).replace(/\.js$/, '.ts');
+            const beside = (other) => ({
+              path: `./${relative(dirname(file), other)}`.replace('./..', '..'),
+              external: true,
+            });
+            if (kind === 'dynamic-import' && ON_DEMAND.includes(asked)) return beside(onDemand(file, asked));
+            return entry && asked === ERRORS ? beside(entry) : undefined;
+          });
           building.onLoad({ filter: /\/src\/gpu\/kernel_table\.ts$/ }, () => ({
             contents: kernelTable({ ...all, kernels: chosen }),
             loader: 'ts',
@@ -68,7 +85,7 @@ async function bundle({ source, names, file, inference, kernels }) {
             loader: 'ts',
           }));
           if (!inference) return;
-          building.onLoad({ filter: /\/src\/(ops|retinaface)\/.*\.ts$/ }, ({ path }) => ({
+          building.onLoad({ filter: /\/src\/(nn|ops|retinaface)\/.*\.ts$/ }, ({ path }) => ({
             contents: withoutTraining(path),
             loader: 'ts',
           }));
@@ -76,35 +93,30 @@ async function bundle({ source, names, file, inference, kernels }) {
       },
     ],
   });
+  const [{ path, contents, text }] = outputFiles;
+  const [{ inputs }] = Object.values(metafile.outputs);
+  const twice = entry ? ONCE.filter((each) => inputs[each]?.bytesInOutput > 0) : [];
+  if (twice.length > 0) throw new Error(`${file} would have a copy of ${twice.join(', ')} beside that of ${entry}`);
+  return { path, contents, text, inputs };
 }
 
 /**
- * The files of an entry, or of some of its names as another bundler would pick them: `path`, `contents`, and whether a page
- * that imports it fetches them at once.
+ * The files of an entry, or of some of its names as another bundler would pick them, those that are fetched on demand behind
+ * the first: `path`, `contents`, and what is in them; and the kernels that it has.
  */
 export async function bundleEntry(file, names) {
-  const { source, inference } = ENTRIES[file];
-  const entry = { source, names, file, inference };
+  const { source, inference, beside } = ENTRIES[file];
+  const wanted = { source, names, file, inference, entry: beside };
   let kernels;
   if (inference) {
     // A kernel is named where it runs: those whose names are left in the code without gradients are those that may.
-    const { outputFiles } = await bundle({ ...entry, kernels: new Set() });
-    const text = outputFiles.map((output) => output.text).join('\n');
+    const { text } = await bundle({ ...wanted, kernels: new Set() });
     const named = new Set([...text.matchAll(/["'`](\w+)["'`]/g)].map(([, word]) => word));
     kernels = new Set(Object.keys(readKernels().kernels).filter((kernel) => named.has(kernel)));
   }
-  const { outputFiles, metafile } = await bundle({ ...entry, kernels });
-  const atOnce = new Set();
-  const follow = (output) => {
-    atOnce.add(output);
-    for (const { path, kind } of metafile.outputs[output].imports) {
-      if (kind === 'import-statement' && !atOnce.has(path)) follow(path);
-    }
-  };
-  follow(Object.keys(metafile.outputs).find((output) => metafile.outputs[output].entryPoint !== undefined));
-  const files = outputFiles.map(({ path, contents }) => {
-    const output = Object.keys(metafile.outputs).find((each) => path.endsWith(`/${each}`));
-    return { path, contents, atOnce: atOnce.has(output), inputs: metafile.outputs[output].inputs };
-  });
-  return { files, kernels };
+  const first = await bundle({ ...wanted, kernels });
+  const later = ON_DEMAND.filter((each) => first.text.includes(onDemand(file, each))).map((each) =>
+    bundle({ source: each, file: onDemand(file, each), entry: file, inference, kernels: new Set() }),
+  );
+  return { files: [first, ...(await Promise.all(later))], kernels };
 }

@@ -1,2 +1,4 @@
-/** The entries that the package has below dist/, by their files. */
-export declare const ENTRIES: Readonly<Record<string, { readonly source: string; readonly inference: boolean }>>;
+/** The modules that the package has below dist/, by their files. */
+export declare const ENTRIES: Readonly<
+  Record<string, { readonly source: string; readonly inference?: boolean; readonly beside?: string }>
+>;

@@ -17,4 +17,4 @@ export type { GivenConfiguration } from '../retinaface/given_configuration.js';
 export type { CreateOptions, LoadOptions, LoadProgress } from '../retinaface/retinaface.js';
 export { namedWeights, type WeightsSource } from '../retinaface/weights_source.js';
 export type { NamedWeights } from '../weights/catalogue.js';
-export { readImage, requestDevice, RetinaFace } from './index.js';
+export { readImage, requestDevice, RetinaFace } from './library.js';

@@ -6,7 +6,7 @@ import { LimitError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
 import type { Size } from '../image/letterbox.js';
-import type { AnyPicture } from '../ops/device_picture.js';
+import { type AnyPicture, uploadPicture } from '../ops/device_picture.js';
 import { prepareImagesInto } from '../ops/prepare_images.js';
 import { Plans } from '../tensor/plans.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -14,7 +14,7 @@ import type { Detection } from './detect_options.js';
 import { readFaces, rowLength } from './face_rows.js';
 import type { Network } from './network.js';
 import { type PlacedPicture, placeOnCanvases, type View } from './placing.js';
-import { cutTile, mergeTiles, TILE_OVERLAP, tilesOf } from './tiles.js';
+import { TILE_OVERLAP } from './tiles.js';
 
 /** Faces of a picture, best first. */
 export interface Found {
@@ -67,7 +67,10 @@ export class Searcher implements Disposable {
     }
     // What is seldom asked for is loaded when it is.
     const { searchInViews } = await import('./views.js');
-    return searchInViews(this.#gpu, pictures, detection, (views) => this.#searchViews(views, detection, signal));
+    return searchInViews(pictures, detection, {
+      upload: (picture) => uploadPicture(this.#gpu, picture),
+      search: (views) => this.#searchViews(views, detection, signal),
+    });
   }
 
   /**
@@ -115,6 +118,7 @@ export class Searcher implements Disposable {
     detection: Detection,
     signal?: AbortSignal,
   ): Promise<Found> {
+    const { cutTile, mergeTiles, tilesOf } = await import('./tiles.js');
     const found = [];
     let cut = false;
     for (const tile of tilesOf(picture, side, overlap)) {

@@ -1,14 +1,8 @@
-import type { Gpu } from '../gpu/gpu.js';
 import { applyOrientation } from '../image/exif.js';
 import type { Face } from '../image/face.js';
 import { turnFaceBack, voteBoxes } from '../image/passes.js';
-import {
-  type AnyPicture,
-  type DevicePicture,
-  isOnDevice,
-  turnedOnDevice,
-  uploadPicture,
-} from '../ops/device_picture.js';
+import type { Picture } from '../image/picture.js';
+import { type AnyPicture, type DevicePicture, isOnDevice, turnedOnDevice } from '../ops/device_picture.js';
 import type { Detection } from './detect_options.js';
 import type { View } from './placing.js';
 import type { Found } from './searcher.js';
@@ -16,20 +10,26 @@ import type { Found } from './searcher.js';
 /** What EXIF calls turns clockwise by 0, 1, 2 and 3 quarters. */
 const ORIENTATIONS = [1, 6, 3, 8] as const;
 
+/** What a search in views is made of: this module has nothing of a device, since pages fetch it by itself. */
+export interface ViewSearch {
+  /** A copy on the device, whose `pixels` become the search's own; undefined where it fits none. */
+  readonly upload: (picture: Picture) => DevicePicture | undefined;
+  readonly search: (views: readonly View[]) => Promise<readonly Found[]>;
+}
+
 /**
  * Faces of each picture, searched by `search` at every scale and turn of `detection`, in pixels of the picture as it was passed:
  * what several views find is put to the vote. A picture is uploaded once for all its views.
  */
 export async function searchInViews(
-  gpu: Gpu,
   pictures: readonly AnyPicture[],
   { scales, turns, nmsThreshold, maxFaces }: Detection,
-  search: (views: readonly View[]) => Promise<readonly Found[]>,
+  { upload, search }: ViewSearch,
 ): Promise<Found[]> {
   const uploaded: DevicePicture[] = [];
   try {
     const views = pictures.flatMap((picture) => {
-      const copy = isOnDevice(picture) ? undefined : uploadPicture(gpu, picture);
+      const copy = isOnDevice(picture) ? undefined : upload(picture);
       if (copy) uploaded.push(copy);
       return turns.flatMap((turn) => {
         const turned = turnedPicture(copy ?? picture, turn);

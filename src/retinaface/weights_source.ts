@@ -2,7 +2,7 @@ import { ArgumentError, FileError, RetinaFaceError } from '../gpu/errors.js';
 import { mistakenFor } from '../weights/appearance.js';
 import { type NamedWeights, PUBLIC_WEIGHTS } from '../weights/catalogue.js';
 import { type ByteProgress, download } from '../weights/download.js';
-import { fetchWeights, type WeightsStore } from '../weights/fetch_weights.js';
+import type { WeightsStore } from '../weights/fetch_weights.js';
 import { addressBesideVite, BUNDLED_WEIGHTS, type BundledWeights, DEFAULT_WEIGHTS } from './bundled.js';
 
 /** What weights can be read from: a name, a path or an address; or the bytes of a file. */
@@ -64,8 +64,10 @@ export async function readSource(
   const bundled = BUNDLED_WEIGHTS.find((weights) => weights.name === name);
   if (bundled) return { bytes: await readBundled(bundled, host, options), name };
   const known = PUBLIC_WEIGHTS.find((weights) => weights.name === name);
-  if (known)
+  if (known) {
+    const { fetchWeights } = await import('../weights/fetch_weights.js');
     return { bytes: (await fetchWeights(known, host.store, { ...options, offline: host.offline })).bytes, name };
+  }
   return { bytes: await readAddress(source!, host, options), name };
 }
 
