@@ -90,7 +90,10 @@ function serve(port: number): void {
       // Answered below.
     }
     if (!body || type === undefined) {
-      response.writeHead(404, { 'content-type': 'text/plain' }).end('Not found\n');
+      const missing = path.startsWith('/docs/')
+        ? 'The guides are not here yet: `npm run docs` builds them.'
+        : 'Not found';
+      response.writeHead(404, { 'content-type': 'text/plain' }).end(`${missing}\n`);
       return;
     }
     response.writeHead(200, { 'content-type': type, 'cache-control': 'no-cache' }).end(body);

@@ -1,5 +1,4 @@
 import { RetinaFaceError } from '../src/browser/index.js';
-import { html } from './dom.js';
 
 /** What went wrong, in words for whoever is in front of the page. */
 export interface Trouble {
@@ -42,10 +41,4 @@ export function troubleOf(error: unknown): Trouble {
     };
   }
   return { title: 'Something went wrong', text: error instanceof Error ? error.message : String(error) };
-}
-
-/** Shows a trouble in its place, or clears it. */
-export function tell(place: HTMLElement, trouble: Trouble | undefined): void {
-  place.replaceChildren(...(trouble ? [html('strong', {}, trouble.title), trouble.text] : []));
-  place.hidden = trouble === undefined;
 }

@@ -2,9 +2,13 @@
 import type { Face } from '../../src/browser/index.js';
 import { svg } from '../dom.js';
 
+/** What a face stays the same by: itself in a picture, its number in a video. */
+export type FaceKey = Face | number;
+
 /** A face of a result, and whether a person left it out. */
 export interface ShownFace {
   readonly face: Face;
+  readonly key: FaceKey;
   readonly out: boolean;
 }
 
@@ -16,22 +20,18 @@ export class Overlay {
   readonly #root: SVGSVGElement;
   #faces: readonly ShownFace[] = [];
   #size = { width: 1, height: 1 };
-  #chosen: number | undefined;
+  #chosen: FaceKey | undefined;
 
-  /** `onPress`: a face was clicked, by its place among those shown. */
-  constructor(root: SVGSVGElement, onPress: (index: number) => void, onPoint: (index: number | undefined) => void) {
+  /** `onPress`: a face was clicked. */
+  constructor(root: SVGSVGElement, onPress: (key: FaceKey) => void, onPoint: (key: FaceKey | undefined) => void) {
     this.#root = root;
     root.setAttribute('preserveAspectRatio', 'none');
-    const indexOf = (target: EventTarget | null): number | undefined => {
-      const index = target instanceof Element ? target.closest('.face')?.getAttribute('data-index') : undefined;
-      return index === undefined || index === null ? undefined : Number(index);
-    };
-    root.addEventListener('click', ({ target }) => {
-      const index = indexOf(target);
-      if (index !== undefined) onPress(index);
+    root.addEventListener('click', (event) => {
+      const key = this.#at(event);
+      if (key !== undefined) onPress(key);
     });
-    root.addEventListener('pointermove', ({ target }) => {
-      onPoint(indexOf(target));
+    root.addEventListener('pointermove', (event) => {
+      onPoint(this.#at(event));
     });
     root.addEventListener('pointerleave', () => {
       onPoint(undefined);
@@ -45,17 +45,25 @@ export class Overlay {
   show(faces: readonly ShownFace[], size: { readonly width: number; readonly height: number }): void {
     this.#faces = faces;
     this.#size = size;
-    this.#chosen = undefined;
     this.#draw();
   }
 
   /** Makes one face stand out. */
-  choose(index: number | undefined): void {
-    if (index === this.#chosen) return;
-    this.#chosen = index;
+  choose(key: FaceKey | undefined): void {
+    if (key === this.#chosen) return;
+    this.#chosen = key;
     for (const group of this.#root.querySelectorAll('.face')) {
-      group.classList.toggle('chosen', index !== undefined && group.getAttribute('data-index') === String(index));
+      const face = this.#faces[Number(group.getAttribute('data-index'))];
+      group.classList.toggle('chosen', key !== undefined && face?.key === key);
     }
+  }
+
+  /** The best face under the pointer, by its place: what is drawn there may be another element in the next frame. */
+  #at({ clientX, clientY }: MouseEvent): FaceKey | undefined {
+    const shown = this.#root.getBoundingClientRect();
+    const x = ((clientX - shown.left) / shown.width) * this.#size.width;
+    const y = ((clientY - shown.top) / shown.height) * this.#size.height;
+    return this.#faces.find(({ face: { box } }) => x >= box.x1 && x <= box.x2 && y >= box.y1 && y <= box.y2)?.key;
   }
 
   #draw(): void {
@@ -69,7 +77,7 @@ export class Overlay {
     this.#root.replaceChildren(...groups);
   }
 
-  #group({ face, out }: ShownFace, index: number, pixel: number): SVGGElement {
+  #group({ face, key, out }: ShownFace, index: number, pixel: number): SVGGElement {
     const { box, landmarks, score } = face;
     const rectangle = {
       x: box.x1,
@@ -78,7 +86,7 @@ export class Overlay {
       height: Math.max(0, box.y2 - box.y1),
       rx: 3 * pixel,
     };
-    const chosen = this.#chosen === index ? ' chosen' : '';
+    const chosen = this.#chosen === key ? ' chosen' : '';
     const group = svg('g', { class: `face${out ? ' out' : ''}${chosen}`, 'data-index': index });
     group.append(
       svg('title', {}, out ? 'Press to put it back' : 'Press to leave it out'),

@@ -1,11 +1,22 @@
 // The first room: pictures go in, faces come out.
-import { type DetectOptions, type Face, type LoadProgress, type Picture, readImage } from '../../src/browser/index.js';
+import {
+  type DetectOptions,
+  type Face,
+  FaceTracker,
+  type LoadProgress,
+  type Picture,
+  type PictureInput,
+  readImage,
+  type TrackedFace,
+} from '../../src/browser/index.js';
 import { byId, count, html, megabytes } from '../dom.js';
-import { missingWebGpu, tell, troubleOf } from '../trouble.js';
+import { Speaker } from '../speaker.js';
+import { missingWebGpu, type Trouble, troubleOf } from '../trouble.js';
 import { Camera } from './camera.js';
-import { Engine } from './engine.js';
+import { droppedFiles, sorted } from './dropped.js';
+import { Engine, type Found } from './engine.js';
 import { FaceList } from './face_list.js';
-import { Overlay, type ShownFace } from './overlay.js';
+import { type FaceKey, Overlay, type ShownFace } from './overlay.js';
 import { median, showTimes } from './times.js';
 import { type Choice, WeightsChooser } from './weights.js';
 
@@ -23,7 +34,7 @@ interface Shown {
   /** All that score more than `LEAST`. */
   readonly faces: readonly Face[];
   /** Those that were left out by hand. */
-  readonly out: Set<Face>;
+  readonly out: Set<FaceKey>;
 }
 
 /** Pictures are searched down to this score; the slider then shows or hides without another search. */
@@ -45,8 +56,7 @@ export class FindRoom {
   readonly #frame = byId('frame', HTMLElement);
   readonly #image = byId('picture', HTMLImageElement);
   readonly #video = byId('video', HTMLVideoElement);
-  readonly #notice = byId('find-notice', HTMLElement);
-  readonly #status = byId('status', HTMLElement);
+  readonly #speaker = new Speaker('status', 'find-notice');
   readonly #bar = byId('bar', HTMLElement);
   readonly #barFill = byId('bar-fill', HTMLElement);
   readonly #strip = byId('strip', HTMLUListElement);
@@ -79,12 +89,12 @@ export class FindRoom {
   #followed = 0;
 
   constructor() {
-    const choose = (index: number | undefined): void => {
-      this.#overlay.choose(index);
-      this.#list.choose(index);
+    const choose = (key: FaceKey | undefined): void => {
+      this.#overlay.choose(key);
+      this.#list.choose(key);
     };
-    const toggle = (index: number): void => {
-      this.#toggle(index);
+    const toggle = (key: FaceKey): void => {
+      this.#toggle(key);
     };
     this.#overlay = new Overlay(byId('overlay', SVGSVGElement), toggle, choose);
     this.#list = new FaceList(byId('faces', HTMLOListElement), toggle, choose);
@@ -110,7 +120,7 @@ export class FindRoom {
       this.#fail(missing);
       return;
     }
-    this.#say('Opening the graphics card…');
+    this.#speaker.say('Opening the graphics card…');
     try {
       this.#engine = await Engine.open();
     } catch (error) {
@@ -148,7 +158,8 @@ export class FindRoom {
       this.#files.value = '';
     });
     this.#weightsFile.addEventListener('change', () => {
-      this.#take([...(this.#weightsFile.files ?? [])]);
+      const [file] = this.#weightsFile.files ?? [];
+      if (file) this.#takeWeights(file);
       this.#weightsFile.value = '';
     });
     addEventListener('paste', ({ clipboardData }) => {
@@ -172,7 +183,7 @@ export class FindRoom {
     addEventListener('drop', (event) => {
       event.preventDefault();
       drag(-Infinity);
-      this.#take([...(event.dataTransfer?.files ?? [])]);
+      void this.#drop(event.dataTransfer);
     });
     this.#threshold.addEventListener('input', () => {
       byId('threshold-value', HTMLOutputElement).value = this.#threshold.valueAsNumber.toFixed(2);
@@ -201,10 +212,7 @@ export class FindRoom {
 
   /** Files that were chosen, dropped or pasted: pictures, or weights. */
   #take(files: readonly File[]): void {
-    const pictures = files.filter(
-      ({ type, name }) => type.startsWith('image/') || /\.(jpe?g|png|webp|avif|gif|bmp|heic)$/i.test(name),
-    );
-    const others = files.filter((file) => !pictures.includes(file));
+    const { pictures, weights, others } = sorted(files);
     const entries = pictures.map((file): Entry => ({
       name: file.name || 'pasted picture',
       address: URL.createObjectURL(file),
@@ -212,13 +220,26 @@ export class FindRoom {
     }));
     for (const entry of entries) this.#add(entry);
     if (entries[0]) void this.#open(entries[0]);
-    const [weights] = others;
-    if (weights) {
-      this.#chooser.add({
-        name: weights.name,
-        about: `${megabytes(weights.size)}, from your machine.`,
-        source: weights,
-      });
+    const [chosen] = weights;
+    if (chosen) this.#takeWeights(chosen);
+    const [other] = others;
+    if (entries.length > 0 || chosen) return;
+    this.#fail({
+      title: other ? `${other.name} is neither a picture nor weights` : 'There is no picture in that folder',
+      text: 'Pictures are JPEG, PNG, WebP, AVIF, GIF, and what else this browser shows; weights are .safetensors or .pth.',
+    });
+  }
+
+  #takeWeights(file: File): void {
+    this.#chooser.add({ name: file.name, about: `${megabytes(file.size)}, from your machine.`, source: file });
+  }
+
+  async #drop(transfer: DataTransfer | null): Promise<void> {
+    try {
+      const files = transfer && (await droppedFiles(transfer));
+      if (files) this.#take(files);
+    } catch (error) {
+      this.#fail(troubleOf(error));
     }
   }
 
@@ -227,7 +248,7 @@ export class FindRoom {
     const button = html(
       'button',
       { type: 'button', title: entry.name },
-      html('img', { src: entry.address, alt: entry.name }),
+      html('img', { src: entry.address, alt: entry.name, loading: 'lazy' }),
     );
     button.addEventListener('click', () => {
       void this.#open(entry);
@@ -258,7 +279,7 @@ export class FindRoom {
     if (!entry || !this.#engine?.ready) return;
     const isNewest = (): boolean => asked === this.#asked;
     try {
-      this.#say(`Looking at ${entry.name}…`);
+      this.#speaker.say(`Looking at ${entry.name}…`);
       const began = performance.now();
       const picture = await readImage(entry.source);
       this.#each.set('Read the picture', performance.now() - began);
@@ -269,10 +290,10 @@ export class FindRoom {
       else this.#each.set('Find the faces', milliseconds);
       this.#dropParts();
       this.#show({ name: entry.name, picture, faces, out: new Set() });
-      this.#say(
+      this.#speaker.say(
         `${this.#summary()} ${first ? 'The first search also compiled the kernels:' : 'It took'} ${Math.round(milliseconds)} ms.`,
       );
-      tell(this.#notice, undefined);
+      this.#speaker.clear();
     } catch (error) {
       if (isNewest()) this.#fail(troubleOf(error));
     }
@@ -291,8 +312,8 @@ export class FindRoom {
       this.#loaded = choice;
       this.#time(ONCE[1], times.fetch);
       this.#time(ONCE[2], times.upload);
-      tell(this.#notice, undefined);
-      this.#say(`Weights ‘${choice.name}’ are ready.`);
+      this.#speaker.clear();
+      this.#speaker.say(`Weights ‘${choice.name}’ are ready.`);
       if (!this.#camera.on) await (this.#current ? this.#search() : this.#open(this.#entries[0]!));
     } catch (error) {
       this.#fail(troubleOf(error));
@@ -304,10 +325,10 @@ export class FindRoom {
 
   #progress({ name }: Choice, { stage, fraction, loaded, total }: LoadProgress): void {
     this.#barFill.style.transform = `scaleX(${fraction})`;
-    if (stage !== 'read') this.#say(`Putting the weights ‘${name}’ on the graphics card…`);
-    else if (loaded === undefined) this.#say(`Fetching the weights ‘${name}’…`);
+    if (stage !== 'read') this.#speaker.say(`Putting the weights ‘${name}’ on the graphics card…`);
+    else if (loaded === undefined) this.#speaker.say(`Fetching the weights ‘${name}’…`);
     else
-      this.#say(
+      this.#speaker.say(
         `Fetching the weights ‘${name}’: ${megabytes(loaded)}${total === undefined ? '' : ` of ${megabytes(total)}`}`,
       );
   }
@@ -333,8 +354,13 @@ export class FindRoom {
   /** Faces over the threshold, the best first. */
   get #visible(): readonly ShownFace[] {
     const least = this.#threshold.valueAsNumber;
-    const { faces, out } = this.#shown ?? { faces: [], out: new Set<Face>() };
-    return faces.filter(({ score }) => score > least).map((face) => ({ face, out: out.has(face) }));
+    const { faces, out } = this.#shown ?? { faces: [], out: new Set<FaceKey>() };
+    return faces
+      .filter(({ score }) => score > least)
+      .map((face) => {
+        const key = 'id' in face ? (face as TrackedFace).id : face;
+        return { face, key, out: out.has(key) };
+      });
   }
 
   #render({ list = true }: { readonly list?: boolean } = {}): void {
@@ -344,7 +370,7 @@ export class FindRoom {
     this.#overlay.show(faces, shown?.picture ?? { width: 1, height: 1 });
     if (shown) this.#each.set('Draw them', performance.now() - began);
     if (!list) return;
-    const cutting = shown ? this.#list.show(faces, shown.picture, this.#camera.on) : this.#list.show([], EMPTY);
+    const cutting = shown ? this.#list.show(faces, shown.picture) : this.#list.show([], EMPTY);
     if (shown) this.#each.set('Turn faces upright', cutting);
     this.#renderResult();
     this.#showTimes();
@@ -377,26 +403,16 @@ export class FindRoom {
     return `${count(faces.length, 'face')} in ${this.#shown?.name ?? 'the picture'}${leftOut}.`;
   }
 
-  #toggle(index: number): void {
+  #toggle(key: FaceKey): void {
     const shown = this.#shown;
-    const face = this.#visible[index]?.face;
-    // Faces of the next frame are others: one that is to be left out is kept first.
-    if (!shown || !face || this.#camera.on) return;
-    const out = !shown.out.delete(face);
-    if (out) shown.out.add(face);
-    this.#overlay.show(this.#visible, shown.picture);
-    this.#list.mark(index, out);
-    this.#renderResult();
-    this.#say(this.#summary());
+    if (!shown) return;
+    if (!shown.out.delete(key)) shown.out.add(key);
+    this.#render();
+    this.#speaker.say(this.#summary());
   }
 
-  #say(text: string): void {
-    if (this.#status.textContent !== text) this.#status.textContent = text;
-  }
-
-  #fail(trouble: { readonly title: string; readonly text: string }): void {
-    tell(this.#notice, trouble);
-    this.#say(`${trouble.title}.`);
+  #fail(trouble: Trouble): void {
+    this.#speaker.fail(trouble);
     // Pictures are at hand all the same.
     if (!this.#current && this.#entries[0]) void this.#open(this.#entries[0]);
   }
@@ -405,12 +421,12 @@ export class FindRoom {
     const text = this.#json.textContent;
     try {
       await navigator.clipboard.writeText(text);
-      this.#say('Copied.');
+      this.#speaker.say('Copied.');
     } catch {
       const details = this.#json.closest('details');
       if (details) details.open = true;
       getSelection()?.selectAllChildren(this.#json);
-      this.#say('The browser does not let the page copy. The text is selected: copy it by keyboard.');
+      this.#speaker.say('The browser does not let the page copy. The text is selected: copy it by keyboard.');
     }
   }
 
@@ -418,7 +434,7 @@ export class FindRoom {
 
   async #drawScene(): Promise<void> {
     this.#drawButton.disabled = true;
-    this.#say('Drawing a scene…');
+    this.#speaker.say('Drawing a scene…');
     const worker = new Worker(new URL('app/draw_worker.js', document.baseURI), { type: 'module' });
     try {
       const blob = await new Promise<Blob>((resolve, reject) => {
@@ -447,7 +463,7 @@ export class FindRoom {
       await this.#camera.start();
     } catch (error) {
       const refused = error instanceof DOMException && error.name === 'NotAllowedError';
-      tell(this.#notice, {
+      this.#speaker.fail({
         title: refused ? 'The camera was not allowed' : 'No camera came',
         text: refused
           ? 'Allow it beside the page’s address, and press Camera again. Its pictures stay in this tab.'
@@ -457,7 +473,7 @@ export class FindRoom {
     } finally {
       this.#cameraButton.disabled = false;
     }
-    tell(this.#notice, undefined);
+    this.#speaker.clear();
     this.#asked++;
     this.#clear();
     this.#current = undefined;
@@ -466,24 +482,33 @@ export class FindRoom {
     this.#stillButton.hidden = false;
     this.#cameraButton.textContent = 'Stop the camera';
     for (const button of this.#strip.querySelectorAll('button')) button.setAttribute('aria-current', 'false');
-    this.#say('The camera is on. Its pictures stay in this tab.');
+    this.#speaker.say('The camera is on. Its pictures stay in this tab.');
     await this.#follow();
   }
 
-  /** Searches frame after frame, always the newest, until the camera goes off. */
+  /** Searches frame after frame, always the newest, until the camera goes off: each face keeps its number, and stays left out. */
   async #follow(): Promise<void> {
     const engine = this.#engine;
+    if (!engine) return;
     const following = ++this.#followed;
     const took: number[] = [];
+    const out = new Set<FaceKey>();
     let listed = -Infinity;
     let pixels: Picture | undefined;
     let since = performance.now();
+    let found: Found | undefined;
+    const detect = async (frame: PictureInput): Promise<readonly Face[]> => {
+      found = await engine.find(frame as ImageBitmap, this.#settings);
+      return found.faces;
+    };
+    const tracker = new FaceTracker({ detect }, { scoreThreshold: LEAST });
     try {
       for (let frame = await this.#camera.frame(); frame; frame = await this.#camera.frame()) {
         using taken = closing(frame);
-        if (!engine?.ready) continue;
+        if (!engine.ready) continue;
         const began = performance.now();
-        const { faces, milliseconds, first } = await engine.find(taken.frame, this.#settings);
+        const faces = await tracker.next(taken.frame);
+        const { milliseconds, first } = found!;
         const now = performance.now();
         const list = now - listed > LIST_EVERY || pixels?.width !== taken.frame.width;
         // Only what is cut out needs pixels here: the search takes the frame on the graphics card.
@@ -499,7 +524,7 @@ export class FindRoom {
         }
         since = now;
         if (list) listed = now;
-        this.#shown = { name: 'camera', picture: pixels, faces, out: new Set() };
+        this.#shown = { name: 'camera', picture: pixels, faces, out };
         this.#render({ list });
       }
     } catch (error) {
@@ -554,7 +579,7 @@ export class FindRoom {
     };
     try {
       for (let i = 0; i < REPETITIONS && asked === this.#asked; i++) {
-        this.#say(`Measuring: ${i + 1} of ${REPETITIONS}`);
+        this.#speaker.say(`Measuring: ${i + 1} of ${REPETITIONS}`);
         const began = performance.now();
         const picture = await readImage(entry.source);
         add('Read the picture', performance.now() - began);
@@ -573,7 +598,9 @@ export class FindRoom {
         this.#each.set(EACH[4], parts.choose);
       }
       this.#showTimes();
-      this.#say(`Measured: ${(times.get('Find the faces') ?? []).length} searches, of which the middle one is shown.`);
+      this.#speaker.say(
+        `Measured: ${(times.get('Find the faces') ?? []).length} searches, of which the middle one is shown.`,
+      );
     } catch (error) {
       this.#fail(troubleOf(error));
     } finally {

@@ -3,7 +3,8 @@ import type { Face, LabelledFace, Picture } from '../../src/browser/index.js';
 import { formatSeconds, Smoothed } from '../../src/train/metrics.js';
 import { byId, html, megabytes, save, svg } from '../dom.js';
 import type { Choice } from '../find/weights.js';
-import { missingWebGpu, tell, type Trouble } from '../trouble.js';
+import { Speaker } from '../speaker.js';
+import { missingWebGpu, type Trouble } from '../trouble.js';
 import { Chart, type Point } from './chart.js';
 import { BATCH, SIZE } from './lesson.js';
 import type { News, Order } from './messages.js';
@@ -22,8 +23,7 @@ export class LearnRoom {
   readonly #again = byId('learn-again', HTMLButtonElement);
   readonly #save = byId('learn-save', HTMLButtonElement);
   readonly #use = byId('learn-use', HTMLButtonElement);
-  readonly #status = byId('learn-status', HTMLElement);
-  readonly #notice = byId('learn-notice', HTMLElement);
+  readonly #speaker = new Speaker('learn-status', 'learn-notice');
   readonly #exam = byId('exam', HTMLElement);
   readonly #lossChart = new Chart(byId('loss-chart', HTMLElement), { name: 'Loss', digits: 2 });
   readonly #precisionChart = new Chart(byId('precision-chart', HTMLElement), {
@@ -72,17 +72,17 @@ export class LearnRoom {
     else if (this.#state === 'learning') {
       this.#order({ order: 'pause' });
       this.#enter('paused');
-      this.#say('Paused.');
+      this.#speaker.say('Paused.');
     } else if (this.#state === 'paused') {
       this.#order({ order: 'go on' });
       this.#enter('learning');
-      this.#say('Learning.');
+      this.#speaker.say('Learning.');
     }
   }
 
   #begin(): void {
     this.#worker?.terminate();
-    tell(this.#notice, undefined);
+    this.#speaker.clear();
     this.#smoothed = new Smoothed(SPAN);
     [this.#losses, this.#means, this.#precisions] = [[], [], []];
     this.#seconds = 0;
@@ -97,14 +97,14 @@ export class LearnRoom {
       this.#fail({ title: 'The worker stopped', text: message || 'The browser does not say why.' });
     });
     this.#enter('starting');
-    this.#say('Drawing scenes to learn from…');
+    this.#speaker.say('Drawing scenes to learn from…');
     this.#order({ order: 'begin', seed: ++this.#seed });
   }
 
   #hear(news: News): void {
     switch (news.news) {
       case 'drawn':
-        this.#say(`Drawing scenes to learn from: ${news.done} of ${news.total}`);
+        this.#speaker.say(`Drawing scenes to learn from: ${news.done} of ${news.total}`);
         break;
       case 'begun':
         this.#adapter = news.adapter;
@@ -112,7 +112,7 @@ export class LearnRoom {
         this.#enter('learning');
         this.#showExam(news.exam);
         this.#describe();
-        this.#say('Learning. The first step also compiles the kernels.');
+        this.#speaker.say('Learning. The first step also compiles the kernels.');
         break;
       case 'step': {
         const now = performance.now();
@@ -124,7 +124,7 @@ export class LearnRoom {
         this.#means.push({ step: news.step, value: this.#smoothed.value });
         this.#lossChart.show(this.#means, this.#losses);
         this.#figures();
-        if (news.step === 2) this.#say('Learning.');
+        if (news.step === 2) this.#speaker.say('Learning.');
         break;
       }
       case 'exam': {
@@ -137,7 +137,7 @@ export class LearnRoom {
         // A screen reader hears of tenths, not of every exam.
         const tenth = Math.floor(news.precision * 10);
         if (tenth > Math.floor(before * 10) && this.#state === 'learning') {
-          this.#say(`Average precision ${(tenth / 10).toFixed(1)} after ${formatSeconds(this.#seconds)}.`);
+          this.#speaker.say(`Average precision ${(tenth / 10).toFixed(1)} after ${formatSeconds(this.#seconds)}.`);
         }
         break;
       }
@@ -173,7 +173,7 @@ export class LearnRoom {
     const name = `learnt_${step}_steps`;
     if (this.#wanted === 'file') {
       save(bytes, `${name}.safetensors`);
-      this.#say(`Saved ${name}.safetensors, ${megabytes(bytes.length)}.`);
+      this.#speaker.say(`Saved ${name}.safetensors, ${megabytes(bytes.length)}.`);
       return;
     }
     if (this.#state === 'learning') this.#press();
@@ -188,13 +188,8 @@ export class LearnRoom {
   #fail(trouble: Trouble): void {
     this.#worker?.terminate();
     this.#worker = undefined;
-    tell(this.#notice, trouble);
+    this.#speaker.fail(trouble);
     this.#enter('idle');
-    this.#say(`${trouble.title}.`);
-  }
-
-  #say(text: string): void {
-    if (this.#status.textContent !== text) this.#status.textContent = text;
   }
 
   #figures(): void {

@@ -172,6 +172,28 @@ testUnless(noChromium)('pictures are chosen, dropped and pasted, several at a ti
 });
 
 testUnless(noChromium)(
+  'what is neither a picture nor weights is said to be so; text that is dropped is nothing',
+  async () => {
+    const { page } = visit;
+    const drop = (content: 'file' | 'text'): Promise<void> =>
+      page.evaluate((kind) => {
+        const transfer = new DataTransfer();
+        if (kind === 'file') transfer.items.add(new File(['a'], 'notes.txt', { type: 'text/plain' }));
+        else transfer.items.add('a word', 'text/plain');
+        dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, cancelable: true }));
+      }, content);
+    await drop('text');
+    await drop('file');
+    await page.getByRole('alert').filter({ hasText: 'notes.txt is neither a picture nor weights' }).waitFor();
+    await page.locator('#files').setInputFiles(SCENE);
+    await says(/in scene_1.jpg/);
+    assert.equal(await page.getByRole('alert').count(), 0);
+    await page.locator('#strip button[title="paste.jpg"]').click();
+    await says(/in paste.jpg/);
+  },
+);
+
+testUnless(noChromium)(
   'weights are chosen by name and from a file; what is no weights file changes nothing',
   async () => {
     const { page } = visit;
@@ -223,6 +245,24 @@ testUnless(noChromium)('the camera is followed, a frame is kept, and the camera 
   assert.ok(seen.faces.length > 0, JSON.stringify([seen.width, seen.height]));
   assert.notEqual(seen.width, seen.height);
   assert.match((await page.locator('.times').textContent()) ?? '', /First search/);
+  // Left out once, it stays so in the frames that follow, and comes back.
+  const leaveOut = page.getByRole('button', { name: /^Leave out face \d+$/ }).first();
+  await leaveOut.click();
+  const id = Number(/\d+/.exec((await leaveOut.getAttribute('aria-label')) ?? '')?.[0]);
+  const frames = page.locator('#json');
+  const has = (there: boolean) =>
+    page.waitForFunction(
+      ([wanted, expected]) =>
+        document.getElementById('json')!.textContent.includes(`"id": ${wanted},`) === expected &&
+        document.querySelectorAll('.face.out').length === (expected ? 0 : 1),
+      [id, there] as const,
+    );
+  await has(false);
+  const before = await frames.textContent();
+  await page.waitForFunction((text) => document.getElementById('json')!.textContent !== text, before);
+  await has(false);
+  await page.locator(`.face.out .box`).click();
+  await has(true);
   await page.getByRole('button', { name: 'Keep this frame' }).click();
   await says(/faces in camera 1/);
   assert.equal(await page.locator('#video').isVisible(), false);

@@ -11,9 +11,18 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const dist = join(root, 'site', 'dist');
 const BELOW = '/below/a/path/';
 
-const CHROMIUM = [process.env['RETINAFACE_TEST_CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
-  (path) => path !== '' && existsSync(path),
-);
+/** The Chromium of this machine, where there is one. */
+export const CHROMIUM = [
+  process.env['RETINAFACE_TEST_CHROMIUM'] ?? '',
+  '/usr/bin/chromium',
+  '/usr/bin/google-chrome',
+].find((path) => path !== '' && existsSync(path));
+
+/** With a WebGPU that computes on the processor (SwiftShader), and nothing that it fetches for itself. */
+export const CHROMIUM_FLAGS = [
+  ...['--no-sandbox', '--disable-quic', '--disable-background-networking', '--disable-gpu-watchdog'],
+  ...['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
+];
 
 /** Why there is nothing to open the page in, where there is nothing. */
 export const noChromium = CHROMIUM === undefined ? 'no Chromium at /usr/bin/chromium' : undefined;
@@ -70,11 +79,7 @@ export async function openSite(flags: readonly string[] = []): Promise<Site> {
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const browser = await chromium.launch({
     executablePath: CHROMIUM!,
-    args: [
-      ...['--no-sandbox', '--disable-quic', '--disable-background-networking', '--disable-gpu-watchdog'],
-      ...['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
-      ...flags,
-    ],
+    args: [...CHROMIUM_FLAGS, ...flags],
   });
   return {
     address: origin + BELOW,
