@@ -10,6 +10,8 @@ export class Checks {
   #loss: DeviceLostError | undefined;
   #failure: RetinaFaceError | undefined;
   #running: Promise<void>[] = [];
+  /** Told when the device is lost. */
+  readonly #waiters = new Set<() => void>();
 
   constructor(device: GPUDevice, waiting: Waiting) {
     this.#device = device;
@@ -21,6 +23,7 @@ export class Checks {
         got: `a lost one (${info.reason}${info.message ? `: ${info.message}` : ''})`,
         remedy: 'Open a new device with requestDevice(), make a new model on it and load the weights again.',
       });
+      for (const tell of this.#waiters) tell();
       return this.#loss;
     });
   }
@@ -83,11 +86,24 @@ export class Checks {
     }
     const running = this.#running;
     this.#running = [];
-    await this.#waiting(Promise.race([Promise.all(running), this.lost]));
+    await this.#waiting(this.#orLost(Promise.all(running)));
     const failure = this.#loss ?? this.#failure;
     this.#failure = undefined;
     if (failure) throw failure;
     if ('cause' in outcome) throw outcome.cause;
     return outcome.value;
+  }
+
+  /** Until the promise settles, or the device is lost. `Promise.race` would leave a reaction at `lost` each time, for good. */
+  #orLost(promise: Promise<unknown>): Promise<void> {
+    if (this.#loss) return Promise.resolve();
+    return new Promise((resolve) => {
+      const settle = (): void => {
+        this.#waiters.delete(settle);
+        resolve();
+      };
+      this.#waiters.add(settle);
+      promise.then(settle, settle);
+    });
   }
 }
