@@ -24,12 +24,13 @@ const wanted = CASES.filter((which) => positionals.length === 0 || positionals.i
 if (wanted.length === 0 || positionals.some((name) => !(CASES as readonly string[]).includes(name)))
   throw new Error(`cases are ${CASES.join(', ')}, not ${positionals.join(', ')}`);
 
-const WAYS = ['ours', 'webgpu', 'cpu', 'torch'] as const;
+const WAYS = ['ours', 'webgpu', 'cpu', 'tfjs', 'torch'] as const;
 type Way = (typeof WAYS)[number];
 const NAMES: Readonly<Record<Way, string>> = {
   ours: 'ours, WebGPU',
   webgpu: 'ONNX Runtime, WebGPU',
   cpu: 'ONNX Runtime, CPU',
+  tfjs: 'TensorFlow.js, WebGPU',
   torch: 'PyTorch, CPU',
 };
 
@@ -38,7 +39,7 @@ const WAYS_OF: Readonly<Record<Case, readonly Way[]>> = {
   convolution: ['cpu', 'ours', 'webgpu', 'torch'],
   trunk: ['cpu', 'ours', 'webgpu', 'torch'],
   network: ['torch', 'ours'],
-  step: ['torch', 'ours'],
+  step: ['ours', 'torch', 'tfjs'],
 };
 
 /** A way in a process of its own. */
@@ -213,7 +214,7 @@ try {
     peers.set(way, { ready: reply.ready, ask, end });
   }
   const adapter = peers.get('ours')!.ready;
-  const others = (['cpu', 'torch'] as const).flatMap((way) => peers.get(way)?.ready ?? []);
+  const others = (['cpu', 'tfjs', 'torch'] as const).flatMap((way) => peers.get(way)?.ready ?? []);
   console.log(
     `${adapter}; ${others.join('; ')}; node ${process.version}; wall clock, arrays in, arrays out; ${new Date().toISOString().slice(0, 10)}`,
   );

@@ -1,4 +1,5 @@
-// One way to compute the cases, in a process of its own (two copies of Dawn would share one): `ours`, `webgpu` or `cpu`.
+// One way to compute the cases, in a process of its own (two copies of Dawn would share one): `ours`, `webgpu`, `cpu` or
+// `tfjs`.
 // For each case it is sent it answers { ms }, after writing the output (float32, NCHW) to the file named with the case.
 import { writeFileSync } from 'node:fs';
 import ort from 'onnxruntime-node';
@@ -39,9 +40,13 @@ function transposed(data: Float32Array, rows: number, columns: number, width = r
   return result;
 }
 
-/** Pictures of a case as ours are: NHWC with channels in fours. */
-function pictures(data: Float32Array, [n = 0, channels = 0, h = 0, w = 0]: readonly number[]): Float32Array {
-  const width = Math.ceil(channels / 4) * 4;
+/** Pictures of a case as NHWC, channels padded to a multiple of `unit`. */
+function pictures(
+  data: Float32Array,
+  [n = 0, channels = 0, h = 0, w = 0]: readonly number[],
+  unit: number,
+): Float32Array {
+  const width = Math.ceil(channels / unit) * unit;
   const result = new Float32Array(n * h * w * width);
   const size = channels * h * w;
   for (let i = 0; i < n; i++) {
@@ -161,9 +166,18 @@ function theirs(provider: 'webgpu' | 'cpu'): { ready: string; prepare: (which: C
   };
 }
 
-const kind = process.argv[2] as 'ours' | 'webgpu' | 'cpu';
+/** Loaded where it is asked for: it takes `navigator` for its own. */
+async function tensorflow(): Promise<{ ready: string; prepare: (which: Case) => Compute }> {
+  const { openTfjs, tfjsStep } = await import('./tfjs.js');
+  const { ready, wait } = await openTfjs();
+  const valuesOf = (name: string, shape: readonly number[]): Float32Array =>
+    shape.length === 4 ? weightOf(name, shape) : formulaTensor(name, shape);
+  return { ready, prepare: (which) => tfjsStep(SHAPES[which].input, valuesOf, wait) };
+}
+
+const kind = process.argv[2] as 'ours' | 'webgpu' | 'cpu' | 'tfjs';
 const reply = (message: Reply): void => void process.send!(message);
-const { ready, prepare } = kind === 'ours' ? await ours() : theirs(kind);
+const { ready, prepare } = kind === 'ours' ? await ours() : kind === 'tfjs' ? await tensorflow() : theirs(kind);
 const prepared = new Map<Case, { readonly compute: Compute; readonly input: Float32Array }>();
 
 process.on('message', ({ which, file }: Request) => {
@@ -172,7 +186,8 @@ process.on('message', ({ which, file }: Request) => {
     if (!state) {
       const input = inputOf(which);
       // The order is each library's own and not part of a run.
-      const own = kind === 'ours' ? pictures(input, SHAPES[which].input) : input;
+      const unit = kind === 'ours' ? 4 : kind === 'tfjs' ? 1 : undefined;
+      const own = unit === undefined ? input : pictures(input, SHAPES[which].input, unit);
       state = { compute: await prepare(which), input: own };
       prepared.set(which, state);
     }
