@@ -14,4 +14,3 @@ for (const [i, face] of extractFaces(picture, faces, { size: 112 }).entries()) {
   await writeImage(join(folder, `face_${i + 1}.png`), face);
 }
 console.log(`${faces.length} faces in ${folder}`);
-process.exit(0);

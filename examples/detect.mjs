@@ -8,4 +8,3 @@ for (const path of process.argv.slice(2)) {
   console.log(JSON.stringify({ path, faces }));
 }
 model.dispose();
-process.exit(0); // The device would keep the process alive.

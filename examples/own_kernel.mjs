@@ -79,4 +79,3 @@ for (const [i, v] of values.entries()) {
   assert.ok(Math.abs(gradient[i] - difference) < 1e-5 * (1 + Math.abs(difference)), `${gradient[i]}, ${difference}`);
 }
 console.log(`the gradient of silu: ${gradient.map((each) => each.toFixed(4)).join(', ')}`);
-process.exit(0);

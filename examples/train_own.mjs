@@ -46,4 +46,3 @@ for (let step = 0; step < Number(steps); step++) {
 model.network.train(false);
 writeFileSync(out, writeSafetensors(await model.state()));
 console.log(`wrote ${out}`);
-process.exit(0);

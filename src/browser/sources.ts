@@ -190,7 +190,7 @@ async function undecoded(name: string, blob: Blob, cause: unknown): Promise<Imag
   return new ImageError({
     operation: `read ${name}`,
     expected: 'a picture that this browser decodes',
-    got: mistaken?.what ?? (cause instanceof Error ? cause.message : String(cause)),
+    got: mistaken?.what ?? 'bytes that it takes for none',
     remedy: 'Check the address, or convert the picture to PNG or JPEG.',
     cause,
   });
