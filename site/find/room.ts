@@ -262,7 +262,7 @@ export class FindRoom {
     for (const [i, item] of [...this.#strip.children].entries()) {
       const chosen = this.#entries[i] === entry;
       item.querySelector('button')?.setAttribute('aria-current', String(chosen));
-      if (chosen) item.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+      if (chosen) this.#bring(item);
     }
     this.#image.src = entry.address;
     this.#image.alt = entry.name;
@@ -270,6 +270,12 @@ export class FindRoom {
     this.#frame.hidden = false;
     this.#clear();
     await this.#search();
+  }
+
+  /** Scrolls the strip so that one of its pictures is seen, and never the page. */
+  #bring(item: Element): void {
+    const [strip, { left, right }] = [this.#strip.getBoundingClientRect(), item.getBoundingClientRect()];
+    this.#strip.scrollLeft += Math.min(0, left - strip.left) + Math.max(0, right - strip.right);
   }
 
   /** Searches the picture that is open. */

@@ -16,7 +16,7 @@ const isBeside = (weights: NamedWeights): boolean => !('addresses' in weights);
 function choiceOf(weights: NamedWeights): Choice {
   const { name, file, licence, source, bytes, precision } = weights;
   const figures = precision.map((value) => value.toFixed(2)).join(' / ');
-  const about = `${megabytes(bytes)}. ${source}. Licence: ${licence}. Average precision ${figures} (easy / medium / hard).`;
+  const about = `${megabytes(bytes)}, from ${source}. Licence: ${licence}. Average precision ${figures} (easy / medium / hard).`;
   return isBeside(weights)
     ? { name, about, source: new URL(`weights/${file}`, document.baseURI) }
     : { name, about: `${about} Fetched from GitHub when chosen, checked by SHA-256, and kept.`, source: name };
