@@ -1,6 +1,6 @@
 // The package has one surface of types: what it promises, each platform's entry has.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { test } from 'uvu';
 import { ENTRIES } from '../tools/entries.mjs';
 import type * as browser from '../src/browser/index.js';
@@ -46,13 +46,16 @@ test('a module that Vite moved finds its files where the package is', () => {
   assert.equal(addressBesideVite('some.safetensors', beside), undefined);
 });
 
-test('what the README shows from the checkout is in the package', () => {
-  const readme = readFileSync(new URL('../README.md', import.meta.url), 'utf8');
-  for (const [, path] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) {
-    assert.ok(
-      manifest.files.some((file) => path === file || path!.startsWith(`${file}/`)),
-      path,
-    );
+test('what the README and the guides show from the checkout is in the package', () => {
+  const root = new URL('../', import.meta.url);
+  const guides = readdirSync(new URL('docs/guide/', root)).map((name) => `docs/guide/${name}`);
+  for (const page of ['README.md', ...guides]) {
+    const text = readFileSync(new URL(page, root), 'utf8');
+    for (const [, link] of text.matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)) {
+      const path = new URL(link!, new URL(page, root)).href.slice(root.href.length);
+      const packed = manifest.files.some((file) => path === file || path.startsWith(`${file}/`));
+      assert.ok(packed, `${page}: ${path}`);
+    }
   }
 });
 
