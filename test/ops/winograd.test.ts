@@ -3,7 +3,8 @@ import { test } from 'uvu';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { Tape } from '../../src/autograd/tape.js';
 import type { Skeleton } from '../../src/ops/conv/choice.js';
-import { winogradFits, winogradPays, winogradWeight } from '../../src/ops/conv/winograd.js';
+import { weightGradient } from '../../src/ops/conv/backward.js';
+import { winogradFits, winogradGradientPays, winogradPays, winogradWeight } from '../../src/ops/conv/winograd.js';
 import { convGeometry, type WindowOptions } from '../../src/ops/conv/geometry.js';
 import { conv2dWith } from '../../src/ops/conv2d.js';
 import { sum } from '../../src/ops/sum.js';
@@ -99,6 +100,52 @@ test('more tiles than fit at once are done in bands, with the same bits again', 
   }
 });
 
+test('the gradient of the weights adds up bands of tiles', async () => {
+  // 16 × 16 tiles, of which 227 at a time take 32 MiB at 1,024 channels.
+  const x = values('x', [1, 61, 62, 4]);
+  const gradient = values('gradient', [1, 61, 62, 1024]);
+  const geometry = convGeometry('conv2d', x.shape, [3, 3, 4, 1024], { padding: 1 });
+  using tx = upload(x);
+  using tg = upload(gradient);
+  const compute = async (way: Skeleton) => {
+    using found = weightGradient(way, geometry, tx, tg);
+    return await found.read();
+  };
+  const expected = await compute('plain');
+  for (const way of WAYS) {
+    const found = await compute(way);
+    let error = 0;
+    for (const [i, value] of expected.entries()) error = Math.max(error, Math.abs(found[i]! - value));
+    assert.ok(error <= 2 * tolerance(61 * 62), `${way}: off by ${error}`);
+  }
+});
+
+// Half a unit in the last place of a sum, 6e-8, is a sixteenth of it.
+test('gradients of weights by tiles, sums over 1,600 pixels, are as near to float64 as said: a millionth of their size', async () => {
+  const [side, cin, cout] = [40, 4, 32];
+  const x = values('x', [1, side, side, cin]);
+  const gradient = values('gradient', [1, side, side, cout]);
+  const geometry = convGeometry('conv2d', x.shape, [3, 3, cin, cout], { padding: 1 });
+  const exact = new Float64Array(9 * cin * cout);
+  for (let tap = 0; tap < 9; tap++)
+    for (let pixel = 0; pixel < side * side; pixel++) {
+      const [iy, ix] = [Math.floor(pixel / side) + Math.floor(tap / 3) - 1, (pixel % side) + (tap % 3) - 1];
+      if (iy < 0 || iy >= side || ix < 0 || ix >= side) continue;
+      for (let c = 0; c < cin; c++)
+        for (let o = 0; o < cout; o++)
+          exact[(tap * cin + c) * cout + o]! += x.data[(iy * side + ix) * cin + c]! * gradient.data[pixel * cout + o]!;
+    }
+  using tx = upload(x);
+  using tg = upload(gradient);
+  const error = async (way: Skeleton) => {
+    using found = weightGradient(way, geometry, tx, tg);
+    const got = await found.read();
+    const squares = exact.reduce((total, value, i) => total + (got[i]! - value) ** 2, 0);
+    return Math.sqrt(squares / exact.reduce((total, value) => total + value ** 2, 0));
+  };
+  for (const way of WAYS) assert.ok((await error(way)) <= 1.2e-6, `${way}: ${await error(way)}`);
+});
+
 // The one place where the points of the transforms matter: ±1 and ±2 would double both ratios.
 test('sums of 2,304 products by tiles are as near to float64 as said: 2.5 times the plain error, 1.5 behind a ReLU', async () => {
   const weight = values('weight', [3, 3, 256, 36]);
@@ -130,6 +177,9 @@ test('tiles are for 3×3 windows of stride 1 in one group, and for layers wide a
   assert.ok(!winogradPays(geometry([1, 40, 40, 8], [3, 3, 8, 8]), true), 'the transforms outweigh 8 channels');
   const one = geometry([1, 1, 1, 512], [3, 3, 512, 512]);
   assert.ok(!winogradPays(one, true), 'a tile for one pixel');
+  assert.ok(winogradGradientPays(wide) && !winogradGradientPays(one), 'of weights');
+  const few = geometry([1, 10, 10, 512], [3, 3, 512, 512]);
+  assert.ok(winogradPays(few, true) && !winogradGradientPays(few), '36 sums are more to write than 9');
   for (const other of [
     geometry([1, 40, 40, 256], [3, 3, 256, 256], { stride: 2 }),
     geometry([1, 40, 40, 256], [3, 3, 256, 256], { dilation: [1, 2] }),
@@ -158,13 +208,14 @@ test('the values of weights that a layer keeps give the bits of those made anew'
   }
 });
 
-test('a wide convolution takes tiles by itself on a CPU adapter, forward and for the gradient of its input', async () => {
+test('a wide convolution takes tiles by itself on a CPU adapter, forward and for the gradients of input and weights', async () => {
   if (!gpu.isFallback || gpu.subgroupSize === undefined) return;
   using x = upload(values('x', [1, 16, 16, 64]));
   using weight = upload(values('weight', [3, 3, 64, 64]));
   const run = async (way: Skeleton | undefined) => {
     using tape = new Tape(testDevice);
     tape.watch(x);
+    tape.watch(weight);
     const { y, loss } = tape.record(() => {
       const output = conv2dWith(way, x, weight, { padding: 1, slope: 0 });
       return { y: output, loss: sum(output) };
@@ -173,10 +224,11 @@ test('a wide convolution takes tiles by itself on a CPU adapter, forward and for
     tape.backward(loss);
     loss.dispose();
     y.dispose();
-    return { forward, gradient: await tape.gradient(x)!.read() };
+    return [forward, await tape.gradient(x)!.read(), await tape.gradient(weight)!.read()];
   };
-  assert.deepEqual(await run(undefined), await run('winograd-broadcast'));
-  assert.notDeepEqual(await run(undefined), await run('broadcast'));
+  const [own, tiles, direct] = [await run(undefined), await run('winograd-broadcast'), await run('broadcast')];
+  assert.deepEqual(own, tiles);
+  for (const [i, found] of own.entries()) assert.notDeepEqual(found, direct[i]);
 });
 
 test.run();

@@ -125,7 +125,7 @@ test('the gradient of weights has ways of its own', async () => {
   const named = [...rehearsed.choices.keys()];
   assert.deepEqual([named.length, named[0] === key], [1, false]);
   const expected = await compute().read();
-  for (const way of ['plain', 'tiled 64×64', 'tiled 128×128']) {
+  for (const way of ['plain', 'tiled 64×64', 'tiled 128×128', 'winograd-tiled 64×64']) {
     gpu.choices = new Map([[named[0]!, way]]);
     const found = await compute().read();
     // 144 terms of at most 1, each rounded.

@@ -3,9 +3,11 @@ import { flatGrid } from '../../gpu/grid.js';
 import type { Shape } from '../../tensor/shape.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { channelLanes } from '../layout.js';
-import { chosenWay, type Way, wayParts } from './choice.js';
+import { chosenWay, type DirectSkeleton, type Way, wayParts } from './choice.js';
 import { depthwiseRows, directSkeleton, runForward } from './forward.js';
 import { type ConvGeometry, windowParams } from './geometry.js';
+import type { TileName } from './product.js';
+import { VALUES, winogradFits, winogradGradientPays, winogradWeightGradient } from './winograd.js';
 
 /** Rows that a chunk of `columnSums` has at least; the number of chunks grows to the root of the rows. */
 const MIN_CHUNK = 32;
@@ -254,12 +256,29 @@ function flippedWeight(geometry: ConvGeometry, weight: Tensor, y: Residue, x: Re
 function splitPixels(
   pixels: number,
   options: { readonly units: number; readonly wanted: number; readonly least: number; readonly weightBytes: number },
-): { readonly chunk: number; readonly splits: number } {
+): Split {
   const { units, wanted, least, weightBytes } = options;
   const most = Math.max(1, Math.min(Math.ceil(pixels / least), Math.floor(PARTIAL_BYTES / weightBytes)));
   const splits = Math.max(1, Math.min(most, Math.ceil(wanted / units)));
   const chunk = Math.ceil(pixels / splits);
   return { chunk, splits: Math.ceil(pixels / chunk) };
+}
+
+interface Split {
+  readonly chunk: number;
+  readonly splits: number;
+}
+
+/** The gradient of `shape` of which `encode` computes `splits` parts, one behind the other. */
+function sumOfParts(gpu: Gpu, shape: Shape, splits: number, encode: (partial: Tensor) => void): Tensor {
+  if (splits === 1) {
+    const whole = Tensor.empty(gpu, shape, { label: 'gradient of weight' });
+    encode(whole);
+    return whole;
+  }
+  using partial = Tensor.empty(gpu, [splits, ...shape], { label: 'partial gradients of weight' });
+  encode(partial);
+  return columnSums(partial, splits, shape);
 }
 
 /**
@@ -275,16 +294,6 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
   if (pixels === 0) return Tensor.zeros(gpu, shape, { label: 'gradient of weight' });
   const taps = kernelH * kernelW;
   const weightBytes = taps * (cin / groups) * cout * 4;
-  const finish = (splits: number, encode: (partial: Tensor) => void): Tensor => {
-    if (splits === 1) {
-      const whole = Tensor.empty(gpu, shape, { label: 'gradient of weight' });
-      encode(whole);
-      return whole;
-    }
-    using partial = Tensor.empty(gpu, [splits, ...shape], { label: 'partial gradients of weight' });
-    encode(partial);
-    return columnSums(partial, splits, shape);
-  };
   const depthwise = groups === cin && groups === cout && groups > 1;
   const vectors = cin % 4 === 0 && cout % 4 === 0 && x.pitch % 4 === 0 && x.offset % 4 === 0;
   const way = given ?? chosenWay(gpu, 'weight gradient', geometry);
@@ -293,7 +302,7 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
   if (chosen === 'any' || !vectors || (groups > 1 && !depthwise)) {
     const units = taps * (cin / groups) * cout;
     const { chunk, splits } = splitPixels(pixels, { units, wanted: busy(gpu), least: 64, weightBytes });
-    return finish(splits, (partial) => {
+    return sumOfParts(gpu, shape, splits, (partial) => {
       gpu.run('conv2d_backward_weight_any', {
         params: {
           ...window,
@@ -310,11 +319,9 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
       });
     });
   }
-  const buffers = { x: x.buffer, grad_y: gradient.buffer };
-  const cout4 = cout / 4;
-  const view = { x_pitch4: x.pitch / 4, x_offset4: x.offset / 4 };
   if (depthwise) {
     const { batch, outH, outW } = geometry;
+    const cout4 = cout / 4;
     const ROWS = depthwiseRows(geometry.strideX);
     // Rectangles side by side cost nothing; one above the other, they load the rows between them twice.
     const parts = Math.ceil(busy(gpu) / (cout4 * batch));
@@ -332,23 +339,67 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
       DILATION_Y: geometry.dilationY,
       DILATION_X: geometry.dilationX,
     };
-    return finish(splits, (partial) => {
+    return sumOfParts(gpu, shape, splits, (partial) => {
       gpu.run('conv2d_backward_weight_depthwise', {
-        params: { batch, height, strips, ...window, cout4, ...view },
-        buffers: { ...buffers, grad_weight: partial.buffer },
+        params: { batch, height, strips, ...window, cout4, x_pitch4: x.pitch / 4, x_offset4: x.offset / 4 },
+        buffers: { x: x.buffer, grad_y: gradient.buffer, grad_weight: partial.buffer },
         constants,
         grid: flatGrid(splits * cout4, 64),
       });
     });
   }
+  const asked = skeleton === 'winograd-broadcast' || skeleton === 'winograd-tiled';
+  const pays = way === undefined && chosen === 'broadcast' && cout / 4 >= (gpu.subgroupSize ?? Infinity);
+  if (winogradFits(gpu, geometry) && (asked || (pays && winogradGradientPays(geometry)))) {
+    return winogradWeightGradient(geometry, x, gradient, (products, values, gradients) =>
+      denseGradient(chosen, tile, products, values, gradients, VALUES),
+    );
+  }
+  return denseGradient(chosen, tile, geometry, x, gradient);
+}
+
+/**
+ * The weights' gradient of a dense convolution of whole vec4s. `products`: that many gradients instead [products, kh, kw, cin,
+ * cout], one of each equal share of the pixels, which has whole rows of them.
+ */
+function denseGradient(
+  chosen: DirectSkeleton,
+  tile: TileName | undefined,
+  geometry: ConvGeometry,
+  x: Tensor,
+  gradient: Tensor,
+  products?: number,
+): Tensor {
+  const { gpu } = x;
+  const { cin, cout, kernelH, kernelW } = geometry;
+  const window = windowParams(geometry);
+  const { pixels } = window;
+  const shape = [kernelH, kernelW, cin, cout];
+  const taps = kernelH * kernelW;
+  const weightBytes = taps * cin * cout * 4;
+  const split = (
+    count: number,
+    options: { readonly units: number; readonly wanted: number; readonly least: number },
+  ) =>
+    products === undefined
+      ? splitPixels(count, { ...options, weightBytes })
+      : { chunk: count / products, splits: products };
+  const encoded = (splits: number, encode: (partial: Tensor) => void): Tensor => {
+    if (products === undefined) return sumOfParts(gpu, shape, splits, encode);
+    const parts = Tensor.empty(gpu, [products, ...shape], { label: 'gradients of weight' });
+    encode(parts);
+    return parts;
+  };
+  const buffers = { x: x.buffer, grad_y: gradient.buffer };
   const cin4 = cin / 4;
-  const dense = { ...window, cin4, cout4, ...view };
+  const cout4 = cout / 4;
+  const dense = { ...window, cin4, cout4, x_pitch4: x.pitch / 4, x_offset4: x.offset / 4 };
   if (chosen === 'broadcast' && gpu.subgroupSize !== undefined && cout4 >= gpu.subgroupSize) {
     const LANES = gpu.subgroupSize;
     const ROWS = LANES <= 8 && cin4 >= 4 ? 4 : cin4 >= 2 ? 2 : 1;
     const units = taps * Math.ceil(cin4 / ROWS) * Math.ceil(cout4 / LANES);
-    const { chunk, splits } = splitPixels(pixels, { units, wanted: SUBGROUPS, least: 16 * LANES, weightBytes });
-    return finish(splits, (partial) => {
+    const { chunk, splits } = split(pixels, { units, wanted: SUBGROUPS, least: 16 * LANES });
+    return encoded(splits, (partial) => {
       gpu.run('conv2d_backward_weight_broadcast', {
         params: { ...dense, chunk, splits },
         buffers: { ...buffers, grad_weight: partial.buffer },
@@ -363,8 +414,8 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
     const LANES = gpu.subgroupSize;
     const blocks = Math.ceil(spots / LANES);
     const rows = geometry.batch * geometry.outH;
-    const { chunk, splits } = splitPixels(rows, { units: blocks, wanted: SUBGROUPS, least: 4, weightBytes });
-    return finish(splits, (partial) => {
+    const { chunk, splits } = split(rows, { units: blocks, wanted: SUBGROUPS, least: 4 });
+    return encoded(splits, (partial) => {
       gpu.run('conv2d_backward_weight_narrow', {
         params: { ...dense, rows, chunk, splits },
         buffers: { ...buffers, grad_weight: partial.buffer },
@@ -376,8 +427,8 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
   if (chosen === 'tiled') {
     const BLOCK = tile === '128×128' || (tile === undefined && cin4 >= 32 && cout4 >= 32) ? 2 : 1;
     const units = taps * Math.ceil(cin4 / (16 * BLOCK)) * Math.ceil(cout4 / (16 * BLOCK));
-    const { chunk, splits } = splitPixels(pixels, { units, wanted: WORKGROUPS, least: 128, weightBytes });
-    return finish(splits, (partial) => {
+    const { chunk, splits } = split(pixels, { units, wanted: WORKGROUPS, least: 128 });
+    return encoded(splits, (partial) => {
       gpu.run('conv2d_backward_weight_tiled', {
         params: { ...dense, chunk, splits },
         buffers: { ...buffers, grad_weight: partial.buffer },
@@ -388,8 +439,8 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
   }
   const COLS = cout4 % 4 === 0 ? 4 : cout4 % 2 === 0 ? 2 : 1;
   const units = taps * cin4 * (cout4 / COLS);
-  const { chunk, splits } = splitPixels(pixels, { units, wanted: busy(gpu), least: 64, weightBytes });
-  return finish(splits, (partial) => {
+  const { chunk, splits } = split(pixels, { units, wanted: busy(gpu), least: 64 });
+  return encoded(splits, (partial) => {
     gpu.run('conv2d_backward_weight_plain', {
       params: { ...dense, chunk, splits },
       buffers: { ...buffers, grad_weight: partial.buffer },

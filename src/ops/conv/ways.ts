@@ -12,15 +12,13 @@ import { winogradFits, winogradWeight } from './winograd.js';
 export function waysOf(gpu: Gpu, { operation, geometry }: ConvComputation): Way[] {
   if (!hasWays(geometry)) return [];
   const lanes = gpu.subgroupSize;
-  if (operation === 'weight gradient') {
-    return ['plain', ...(lanes === undefined ? [] : ['broadcast' as const]), 'tiled 64×64', 'tiled 128×128'];
-  }
   const shuffles = lanes !== undefined;
+  const tiles = TILES.filter(({ name }) => operation === 'forward' || name !== '32×32');
   const ways: Way[] = ['plain', ...(shuffles ? ['broadcast' as const] : [])];
-  for (const { name } of TILES) ways.push(`tiled ${name}`);
+  for (const { name } of tiles) ways.push(`tiled ${name}`);
   if (!winogradFits(gpu, geometry)) return ways;
   if (shuffles && geometry.cout / 4 >= lanes) ways.push('winograd-broadcast');
-  for (const { name } of TILES) ways.push(`winograd-tiled ${name}`);
+  for (const { name } of tiles) ways.push(`winograd-tiled ${name}`);
   return ways;
 }
 

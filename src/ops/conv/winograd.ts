@@ -1,12 +1,12 @@
 import { flatGrid } from '../../gpu/grid.js';
 import type { Gpu } from '../../gpu/gpu.js';
 import { Tensor } from '../../tensor/tensor.js';
-import type { ConvGeometry } from './geometry.js';
+import { type ConvGeometry, convGeometry } from './geometry.js';
 import { type Product, runBroadcast, runTiled, type TileName } from './product.js';
 
 /** Outputs of a tile along an axis, and the values that stand for them: F(4×4, 3×3). */
 const OUTPUTS = 4;
-const VALUES = 36;
+export const VALUES = 36;
 
 /** Bytes that the values of input and output may take each; more tiles are done in bands. */
 const BAND_BYTES = 32 * 2 ** 20;
@@ -14,6 +14,11 @@ const BAND_BYTES = 32 * 2 ** 20;
 /** Tiles of an image along y and x. */
 function tilesOf({ outH, outW }: ConvGeometry): readonly [number, number] {
   return [Math.ceil(outH / OUTPUTS), Math.ceil(outW / OUTPUTS)];
+}
+
+/** Tiles that are done at once. */
+function bandOf({ cin, cout }: ConvGeometry, tiles: number): number {
+  return Math.min(tiles, Math.max(1, Math.floor(BAND_BYTES / (VALUES * 4 * Math.max(cin, cout)))));
 }
 
 /** Whether Winograd's way computes this convolution: 3×3, dense, stride and dilation 1, channels in multiples of 4. */
@@ -43,6 +48,20 @@ export function winogradPays(geometry: ConvGeometry, kept: boolean): boolean {
   const direct = 0.09 * 9 * outH * outW * cin * cout;
   const products = 0.09 * VALUES * tiles * cin * cout;
   const transforms = tiles * (50 * cin + 35 * cout) + (kept ? 0 : 30 * cin * cout);
+  return products + transforms < direct;
+}
+
+/**
+ * The same for the gradient of the weights, of all images, which are summed together anyway: its products take eight tiles at
+ * a time, and 36 sums for each pair of channels are written and read.
+ */
+export function winogradGradientPays(geometry: ConvGeometry): boolean {
+  const { batch, cin, cout, outH, outW } = geometry;
+  const [tilesH, tilesW] = tilesOf(geometry);
+  const tiles = batch * tilesH * tilesW;
+  const direct = 0.11 * 9 * batch * outH * outW * cin * cout;
+  const products = 0.11 * VALUES * 8 * Math.ceil(tiles / 8) * cin * cout;
+  const transforms = tiles * (50 * cin + 45 * cout) + 100 * cin * cout;
   return products + transforms < direct;
 }
 
@@ -77,7 +96,7 @@ export function runWinograd(
   const { cin4, cout4, in_h, in_w, out_h, out_w, pad_top, pad_left } = params;
   const [tiles_h, tiles_w] = tilesOf(geometry);
   const tiles = batch * tiles_h * tiles_w;
-  const band = Math.min(tiles, Math.max(1, Math.floor(BAND_BYTES / (VALUES * 4 * Math.max(cin, cout)))));
+  const band = bandOf(geometry, tiles);
   using v = Tensor.empty(gpu, [VALUES, band, cin], { label: 'values of input' });
   using m = Tensor.empty(gpu, [VALUES, band, cout], { label: 'values of output' });
   for (let first = 0; first < tiles; first += band) {
@@ -125,4 +144,51 @@ export function runWinograd(
       grid: flatGrid(share * cout, 64),
     });
   }
+}
+
+/**
+ * The gradient [3, 3, cin, cout] of the weights from the input `x` (may be a channel view) and the output's `gradient`
+ * (contiguous), in three steps: the values of both, whose 36 products over the tiles `sums` encodes as the gradients
+ * [36, 1, 1, cin, cout] of as many convolutions of 1×1, and from those the taps. Bands of tiles add up in their order.
+ */
+export function winogradWeightGradient(
+  geometry: ConvGeometry,
+  x: Tensor,
+  gradient: Tensor,
+  sums: (products: ConvGeometry, values: Tensor, gradients: Tensor) => Tensor,
+): Tensor {
+  const { gpu } = x;
+  const { batch, cin, cout, inH, inW, outH, outW, padTop, padLeft } = geometry;
+  const [tiles_h, tiles_w] = tilesOf(geometry);
+  const tiles = batch * tiles_h * tiles_w;
+  const band = bandOf(geometry, tiles);
+  const whole = Tensor.empty(gpu, [3, 3, cin, cout], { label: 'gradient of weight' });
+  for (let first = 0; first < tiles; first += band) {
+    const share = Math.min(band, tiles - first);
+    const places = { first, tiles_h, tiles_w };
+    using values = Tensor.empty(gpu, [1, VALUES, share, cin], { label: 'values of input' });
+    gpu.run('conv2d_winograd_input', {
+      params: {
+        ...{ count: share * cin, ...places, in_h: inH, in_w: inW, cin, pad_top: padTop, pad_left: padLeft },
+        ...{ x_pitch: x.pitch, x_offset: x.offset },
+      },
+      buffers: { x: x.buffer, v: values.buffer },
+      grid: flatGrid(share * cin, 64),
+    });
+    using gradients = Tensor.empty(gpu, [1, VALUES, share, cout], { label: 'values of a gradient' });
+    gpu.run('conv2d_winograd_gradient', {
+      params: { count: share * cout, ...places, out_h: outH, out_w: outW, cout },
+      buffers: { grad_y: gradient.buffer, v: gradients.buffer },
+      grid: flatGrid(share * cout, 64),
+    });
+    using m = sums(convGeometry('conv2d', values.shape, [1, 1, cin, cout], {}), values, gradients);
+    const count = cin * cout;
+    gpu.run('conv2d_winograd_taps', {
+      params: { count },
+      buffers: { m: m.buffer, grad_weight: whole.buffer },
+      conditions: { more: first > 0 },
+      grid: flatGrid(count, 64),
+    });
+  }
+  return whole;
 }
