@@ -21,6 +21,7 @@ const CONSTANTS: { readonly [N in WithConstants]: readonly KernelConstants<N>[] 
   ],
   conv2d_forward_broadcast: [
     { LANES: 8, BLOCKS: 5 },
+    { LANES: 8, BLOCKS: 2 },
     { LANES: 4, BLOCKS: 4 },
     { LANES: 16, BLOCKS: 1 },
   ],

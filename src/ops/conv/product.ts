@@ -22,7 +22,8 @@ export const SMALLEST_TILE = { cin: 16, cout: 32 };
 export function runBroadcast(gpu: Gpu, product: Product): void {
   const { pixels, share, cout4 } = product.params;
   const LANES = gpu.subgroupSize!;
-  const BLOCKS = broadcastBlocks(LANES);
+  // What few pixels do not fill is computed for nothing: the products of Winograd's way on small maps have 4 or 9.
+  const BLOCKS = share <= 2 * LANES ? Math.min(2, broadcastBlocks(LANES)) : broadcastBlocks(LANES);
   const blocks = (pixels / share) * Math.ceil(share / (LANES * BLOCKS)) * Math.ceil(cout4 / LANES);
   gpu.run('conv2d_forward_broadcast', { ...product, constants: { LANES, BLOCKS }, grid: flatGrid(blocks, 1) });
 }
