@@ -13,8 +13,9 @@ export const ENTRIES = {
 
 /** What is fetched when it is needed: modules beside each of the entries that import them, in dist/chunks/. */
 export const ON_DEMAND = [
+  'src/gpu/profile.ts',
   'src/retinaface/tiles.ts',
-  'src/retinaface/views.ts',
+  'src/retinaface/turns.ts',
   'src/weights/fetch_weights.ts',
   'src/weights/pytorch.ts',
 ];

@@ -21,7 +21,7 @@ export const DETECTION_OPTIONS = {
   }),
   scales: listOf((given, command, name) => readNumber(command, name, given, { min: 0.01, max: MAX_SCALE }), {
     value: 'F,…',
-    fallback: '1',
+    shownDefault: '1; without --size, at 640, too, where that is above 1280',
     help: 'search at the size times each of these, and let what several find vote: 1,2 for faces of a few pixels',
   }),
   rotations: listOf(rotationOption, {
@@ -50,5 +50,5 @@ export function detectionOf({
   scales,
   rotations,
 }: Values<typeof DETECTION_OPTIONS>): DetectOptions {
-  return { scoreThreshold, nmsThreshold, maxFaces, scales, rotations, ...(size === undefined ? {} : { size }) };
+  return { scoreThreshold, nmsThreshold, maxFaces, rotations, ...(size && { size }), ...(scales && { scales }) };
 }

@@ -130,16 +130,16 @@ export function listOf<T>(
 ): Option<readonly T[]>;
 export function listOf<T>(
   each: (text: string, command: string, name: string) => T,
-  spec: Spec,
+  spec: Spec & { readonly shownDefault?: string },
 ): Option<readonly T[] | undefined>;
 export function listOf<T>(
   each: (text: string, command: string, name: string) => T,
-  { fallback, ...spec }: Spec & { readonly fallback?: string },
+  { fallback, shownDefault = fallback, ...spec }: Spec & { readonly fallback?: string; readonly shownDefault?: string },
 ): Option<readonly T[] | undefined> {
   const parse = (given: string, command: string, name: string): readonly T[] =>
     given.split(',').map((part) => each(part.trim(), command, name));
   return {
-    ...option(spec, parse, fallback),
+    ...option(spec, parse, shownDefault),
     read: (given, command, name) => {
       const list = given.at(-1) ?? fallback;
       return list === undefined ? undefined : parse(list, command, name);

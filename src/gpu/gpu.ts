@@ -9,7 +9,7 @@ import { checkGrid, type Grid } from './grid.js';
 import type { KernelBuffers, KernelConditions, KernelConstants, KernelName, KernelParams } from './linker.js';
 import { type Bound, Pipelines, type Variant } from './pipelines.js';
 import { Plan } from './plan.js';
-import { type KernelTiming, Profile } from './profile.js';
+import type { KernelTiming } from './profile.js';
 import { Readback } from './readback.js';
 import { waitingFor } from './waiting.js';
 import { flopsOf } from './work.js';
@@ -385,6 +385,8 @@ export class Gpu {
         remedy: 'Open the device with requestDevice(), which asks for it where the adapter has it.',
       });
     }
+    // What is seldom asked for is loaded when it is.
+    const { Profile } = await import('./profile.js');
     this.flush();
     const profile = (this.#commands.profile = new Profile(this.device, runsOf));
     try {

@@ -23,7 +23,9 @@ export interface DetectOptions {
   readonly size?: 'original' | number | Size;
   /**
    * Each picture is searched at that size times each of these, and what several find is one face: `[1, 2]` for faces of a few
-   * pixels, `[0.5, 1]` for some that fill the picture. Above 0, at most 16. Default `[1]`.
+   * pixels, `[0.5, 1]` for some that fill the picture. Above 0, at most 16. By default that size alone; a picture that is searched
+   * at a long side of more than 1,280 pixels, since neither this nor `size` is passed, is searched at 640, too, for faces that are
+   * larger than any anchor.
    */
   readonly scales?: readonly number[];
   /**
@@ -47,8 +49,8 @@ export interface Detection {
   readonly maxFaces: number;
   readonly topK: number;
   readonly size: DetectOptions['size'];
-  /** Each once. */
-  readonly scales: readonly number[];
+  /** Each once; undefined where the picture's size decides. */
+  readonly scales: readonly number[] | undefined;
   /** Quarters of a turn clockwise, each once. */
   readonly turns: readonly number[];
 }
@@ -59,7 +61,6 @@ export const DETECT_DEFAULTS = {
   nmsThreshold: 0.4,
   maxFaces: 750,
   topK: 5000,
-  scales: [1],
   rotations: [0],
 } as const;
 
@@ -86,10 +87,9 @@ export function detectionOf(options: DetectOptions): Detection {
     onCut: 'function',
     onTiled: 'function',
   });
-  const { scoreThreshold, nmsThreshold, maxFaces, topK, size, scales, rotations } = {
-    ...DETECT_DEFAULTS,
-    ...defined(options),
-  };
+  const given: DetectOptions = { ...DETECT_DEFAULTS, ...defined(options) };
+  const { scoreThreshold, nmsThreshold, maxFaces, topK, rotations } = given as Required<DetectOptions>;
+  const { size, scales = size === undefined ? undefined : [1] } = given;
   const check = (name: keyof DetectOptions, value: unknown, valid: boolean, expected: string): void => {
     if (valid) return;
     throw new ArgumentError({
@@ -115,7 +115,8 @@ export function detectionOf(options: DetectOptions): Detection {
     check('size', size, valid, `'original', a whole number of 16 to ${MAX_SIDE}, or { width, height }`);
   }
   const isScale = (scale: unknown): boolean => typeof scale === 'number' && scale > 0 && scale <= MAX_SCALE;
-  check('scales', scales, scales.length > 0 && scales.every(isScale), `factors above 0 and at most ${MAX_SCALE}`);
+  const areScales = !scales || (scales.length > 0 && scales.every(isScale));
+  check('scales', scales, areScales, `factors above 0 and at most ${MAX_SCALE}`);
   const isRotation = (degrees: unknown): boolean => [0, 90, 180, 270].some((each) => each === degrees);
   check('rotations', rotations, rotations.length > 0 && rotations.every(isRotation), 'some of 0, 90, 180, 270');
   // More faces than candidates there never are.
@@ -125,7 +126,7 @@ export function detectionOf(options: DetectOptions): Detection {
     maxFaces: Math.min(maxFaces, topK),
     topK,
     size,
-    scales: [...new Set(scales)],
+    scales: scales && [...new Set(scales)],
     turns: [...new Set(rotations)].map((degrees) => degrees / 90),
   };
 }

@@ -5,6 +5,13 @@ import type { DetectOptions } from './detect_options.js';
 /** Longest side, in pixels, up to which pictures are searched at their own size unless `size` says otherwise. */
 export const DEFAULT_MAX_SIDE = 2150;
 
+/**
+ * The second look at a large picture: one whose own size has a long side of more pixels than `above` is also searched at a long side
+ * of `side`. Each look answers for the faces that it sees best (SNIP, Singh and Davis 2018): in pixels of the size of the first, that
+ * one for those below `until`, the second for those from `from` on, which it sees at 38 or more, both for those between.
+ */
+const OVERVIEW = { above: 1280, side: 640, from: 128, until: 192 } as const;
+
 /** A picture, where it lies on its canvas, and its place among those that were passed. */
 export interface PlacedPicture {
   readonly picture: AnyPicture;
@@ -21,6 +28,26 @@ export interface Canvas extends Size {
 export interface View {
   readonly picture: AnyPicture;
   readonly scale: number;
+}
+
+/** One look at a picture: at which multiple of its size, and which faces count, by their longer sides in pixels of the picture. */
+export interface Look {
+  readonly scale: number;
+  readonly from: number;
+  readonly until: number;
+}
+
+/** The looks at a picture at these scales, or at those that its size asks for. */
+export function looksAt({ width, height }: Size, scales: readonly number[] | undefined): Look[] {
+  if (scales) return scales.map((scale) => ({ scale, from: 0, until: Infinity }));
+  const longSide = Math.max(width, height);
+  const searched = Math.min(longSide, DEFAULT_MAX_SIDE);
+  if (searched <= OVERVIEW.above) return [{ scale: 1, from: 0, until: Infinity }];
+  const pixel = longSide / searched;
+  return [
+    { scale: 1, from: 0, until: OVERVIEW.until * pixel },
+    { scale: OVERVIEW.side / searched, from: OVERVIEW.from * pixel, until: Infinity },
+  ];
 }
 
 /** Places views on as few canvases as `size` allows, in the order of their first pictures. */

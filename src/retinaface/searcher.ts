@@ -13,8 +13,9 @@ import { Tensor } from '../tensor/tensor.js';
 import type { Detection } from './detect_options.js';
 import { readFaces, rowLength } from './face_rows.js';
 import type { Network } from './network.js';
-import { type PlacedPicture, placeOnCanvases, type View } from './placing.js';
+import { looksAt, type PlacedPicture, placeOnCanvases, type View } from './placing.js';
 import { TILE_OVERLAP } from './tiles.js';
+import { searchInViews } from './views.js';
 
 /** Faces of a picture, best first. */
 export interface Found {
@@ -55,19 +56,18 @@ export class Searcher implements Disposable {
 
   /**
    * Faces of each picture, in pixels of the picture as it was passed. It is searched once for each scale and turn that
-   * `detection` asks for; what several find is put to the vote.
+   * `detection` or its size asks for; what several find is put to the vote.
    * @throws LimitError before anything is allocated for a size that does not fit, naming one that does; the reason of `signal`
    * when that aborts between two passes.
    */
   async search(pictures: readonly AnyPicture[], detection: Detection, signal?: AbortSignal): Promise<Found[]> {
     const { scales, turns } = detection;
-    if (turns.length === 1 && scales.length === 1 && turns[0] === 0) {
-      const views = pictures.map((picture) => ({ picture, scale: scales[0]! }));
+    const looks = pictures.map((picture) => looksAt(picture, scales));
+    if (turns.length === 1 && turns[0] === 0 && looks.every(({ length }) => length === 1)) {
+      const views = pictures.map((picture, i) => ({ picture, scale: looks[i]![0]!.scale }));
       return this.#searchViews(views, detection, signal);
     }
-    // What is seldom asked for is loaded when it is.
-    const { searchInViews } = await import('./views.js');
-    return searchInViews(pictures, detection, {
+    return searchInViews(pictures, looks, detection, {
       upload: (picture) => uploadPicture(this.#gpu, picture),
       search: (views) => this.#searchViews(views, detection, signal),
     });

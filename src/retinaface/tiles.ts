@@ -55,7 +55,7 @@ function alongAxis(length: number, side: number, overlap: number) {
 }
 
 /** The pixels of a tile. */
-export function cutTile(picture: AnyPicture, tile: Tile): AnyPicture {
+export function cutTile(picture: AnyPicture, tile: Omit<Tile, 'core'>): AnyPicture {
   if (isOnDevice(picture)) return partOf(picture, tile.x, tile.y, tile);
   const { data, width } = picture;
   const cut = new Uint8Array(tile.width * tile.height * 4);

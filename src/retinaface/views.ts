@@ -1,16 +1,12 @@
-import { applyOrientation } from '../image/exif.js';
-import type { Face } from '../image/face.js';
-import { turnFaceBack, voteBoxes } from '../image/passes.js';
+import type { Box, Face } from '../image/face.js';
+import { voteBoxes } from '../image/passes.js';
 import type { Picture } from '../image/picture.js';
-import { type AnyPicture, type DevicePicture, isOnDevice, turnedOnDevice } from '../ops/device_picture.js';
+import { type AnyPicture, type DevicePicture, isOnDevice } from '../ops/device_picture.js';
 import type { Detection } from './detect_options.js';
-import type { View } from './placing.js';
+import type { Look, View } from './placing.js';
 import type { Found } from './searcher.js';
 
-/** What EXIF calls turns clockwise by 0, 1, 2 and 3 quarters. */
-const ORIENTATIONS = [1, 6, 3, 8] as const;
-
-/** What a search in views is made of: this module has nothing of a device, since pages fetch it by itself. */
+/** What a search in views is made of. */
 export interface ViewSearch {
   /** A copy on the device, whose `pixels` become the search's own; undefined where it fits none. */
   readonly upload: (picture: Picture) => DevicePicture | undefined;
@@ -18,32 +14,35 @@ export interface ViewSearch {
 }
 
 /**
- * Faces of each picture, searched by `search` at every scale and turn of `detection`, in pixels of the picture as it was passed:
- * what several views find is put to the vote. A picture is uploaded once for all its views.
+ * Faces of each picture, searched by `search` at every one of its looks and every turn of `detection`, in pixels of the picture as it
+ * was passed: what several views find is put to the vote. A picture is uploaded once for all its views.
  */
 export async function searchInViews(
   pictures: readonly AnyPicture[],
-  { scales, turns, nmsThreshold, maxFaces }: Detection,
+  looks: readonly (readonly Look[])[],
+  { turns, nmsThreshold, maxFaces }: Detection,
   { upload, search }: ViewSearch,
 ): Promise<Found[]> {
+  // What is seldom asked for is loaded when it is.
+  const turning = turns.some((turn) => turn !== 0) ? await import('./turns.js') : undefined;
   const uploaded: DevicePicture[] = [];
   try {
-    const views = pictures.flatMap((picture) => {
+    const views = pictures.map((picture, i) => {
       const copy = isOnDevice(picture) ? undefined : upload(picture);
       if (copy) uploaded.push(copy);
       return turns.flatMap((turn) => {
-        const turned = turnedPicture(copy ?? picture, turn);
-        return scales.map((scale) => ({ picture: turned, scale }));
+        const turned = turning?.turnedPicture(copy ?? picture, turn) ?? copy ?? picture;
+        return looks[i]!.map((look) => ({ picture: turned, turn, ...look }));
       });
     });
-    const found = await search(views);
-    const many = turns.length * scales.length;
+    const found = (await search(views.flat())).values();
     return pictures.map((picture, i) => {
-      const passes = found.slice(i * many, (i + 1) * many);
-      const seen = passes.flatMap(({ faces }, pass) => {
-        const turn = turns[Math.floor(pass / scales.length)]!;
-        return faces.map((face) => ({ ...turnFaceBack(face, turn, picture), turn }));
-      });
+      const passes = views[i]!.map((view) => ({ view, ...found.next().value! }));
+      const seen = passes.flatMap(({ view: { turn, from, until }, faces }) =>
+        faces
+          .filter(({ box }) => sideOf(box) >= from && sideOf(box) < until)
+          .map((face) => ({ ...(turning?.turnFaceBack(face, turn, picture) ?? face), turn })),
+      );
       const faces = voteBoxes(seen, nmsThreshold, (a, b) => a.turn === b.turn).map(withoutTurn);
       const cut = passes.some((pass) => pass.cut) || faces.length > maxFaces;
       return { faces: faces.slice(0, maxFaces), cut, tiled: passes.some((pass) => pass.tiled) };
@@ -53,10 +52,8 @@ export async function searchInViews(
   }
 }
 
-/** The picture turned clockwise by so many quarters: on the device by the order in which its pixels are read. */
-function turnedPicture(picture: AnyPicture, quarters: number): AnyPicture {
-  if (isOnDevice(picture)) return turnedOnDevice(picture, quarters);
-  return applyOrientation(picture, ORIENTATIONS[quarters]!);
+function sideOf({ x1, y1, x2, y2 }: Box): number {
+  return Math.max(x2 - x1, y2 - y1);
 }
 
 function withoutTurn({ score, box, landmarks }: Face): Face {

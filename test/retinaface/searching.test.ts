@@ -6,14 +6,14 @@ import { LimitError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { applyOrientation, type Orientation } from '../../src/image/exif.js';
 import { type Face, iouOf, type Point } from '../../src/image/face.js';
-import { turnFaceBack } from '../../src/image/passes.js';
+import { turnFaceBack, voteBoxes } from '../../src/image/passes.js';
 import type { Picture } from '../../src/image/picture.js';
 import { readImage } from '../../src/node/files.js';
 import { requestDevice, RetinaFace } from '../../src/node/index.js';
 import { type AnyPicture, turnedOnDevice, uploadPicture } from '../../src/ops/device_picture.js';
 import { type DetectOptions, detectionOf, type Rotation } from '../../src/retinaface/detect_options.js';
 import { Searcher } from '../../src/retinaface/searcher.js';
-import { mergeTiles, type Tile, tilesOf } from '../../src/retinaface/tiles.js';
+import { cutTile, mergeTiles, type Tile, tilesOf } from '../../src/retinaface/tiles.js';
 import { testDevice as device } from '../helpers/device.js';
 
 const model = new RetinaFace(device);
@@ -30,19 +30,24 @@ function enlarged(inner: Picture, width: number, height: number): Picture {
   return { data, width, height };
 }
 
-test('a picture above the binding limit is searched, with the faces of the same picture shrunk', async () => {
-  // 36 megapixels, 144 MB: more than the 128 MiB of a default device. Repeating pixels is what an area mean undoes.
-  const times = 9;
-  const [width, height] = [Math.ceil(6000 / times), Math.ceil(6000 / times)];
-  const small = enlarged(scene, width, height);
+/** A picture whose pixels are squares of so many. */
+function repeated({ data, width, height }: Picture, times: number): Picture {
+  const pixels = new Uint32Array(Uint8Array.from(data).buffer);
   const large = new Uint32Array(width * times * height * times);
-  const pixels = new Uint32Array(Uint8Array.from(small.data).buffer);
   const row = new Uint32Array(width * times);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) row.fill(pixels[y * width + x]!, x * times, (x + 1) * times);
     for (let k = 0; k < times; k++) large.set(row, (y * times + k) * row.length);
   }
-  const picture = { data: new Uint8Array(large.buffer), width: width * times, height: height * times };
+  return { data: new Uint8Array(large.buffer), width: width * times, height: height * times };
+}
+
+test('a picture above the binding limit is searched, with the faces of the same picture shrunk', async () => {
+  // 36 megapixels, 144 MB: more than the 128 MiB of a default device. Repeating pixels is what an area mean undoes.
+  const times = 9;
+  const width = Math.ceil(6000 / times);
+  const small = enlarged(scene, width, width);
+  const picture = repeated(small, times);
   const least = await requestDevice({ defaultLimits: true });
   const modest = new RetinaFace(least);
   await modest.load();
@@ -282,6 +287,26 @@ test('several scales and turns are several views of one picture, and a face that
   assert.deepEqual(await model.detect(scene, { ...options, scales: [1], rotations: [0, 0] }), single);
   assert.equal((await model.detect(scene, { ...options, scales: [1, 1.25], maxFaces: 1 })).length, 1);
   assert.equal(model.gpu.memory().bytes, before.bytes);
+});
+
+test('a picture beyond 1,280 pixels is searched at 640, too, each look for the faces that it sees best', async () => {
+  const [bound, beyond] = [enlarged(scene, 1280, 400), enlarged(scene, 1281, 400)];
+  assert.deepEqual(await model.detect(bound), await model.detect(bound, { size: 'original' }));
+  const at = (scale: number) => model.detect(beyond, { scales: [scale] });
+  const [own, overview] = [await at(1), await at(640 / 1281)];
+  const side = ({ box }: Face): number => Math.max(box.x2 - box.x1, box.y2 - box.y1);
+  const looks = [...own.filter((face) => side(face) < 192), ...overview.filter((face) => side(face) >= 128)];
+  assertSameFaces(await model.detect(beyond), voteBoxes(looks, 0.4), 1e-3);
+  assert.deepEqual(await model.detect(beyond, { size: 'original' }), own);
+  // One face, six times as large: 750 pixels, where the largest anchor has 512.
+  const corner = { x: 440, y: 80, width: 200, height: 240 };
+  const { box } = (await model.detect(scene)).find(({ box: { x1, y2 } }) => x1 > corner.x && y2 < 300)!;
+  const [left, top] = [6 * (box.x1 - corner.x), 6 * (box.y1 - corner.y)];
+  const expected = { x1: left, y1: top, x2: left + 6 * (box.x2 - box.x1), y2: top + 6 * (box.y2 - box.y1) };
+  const portrait = repeated(cutTile(scene, corner) as Picture, 6);
+  const [face, ...others] = await model.detect(portrait);
+  assert.equal(others.length, 0);
+  assert.ok(iouOf(face!.box, expected) > 0.7);
 });
 
 test('a signal ends a search with its reason, and harms no other', async () => {
