@@ -13,6 +13,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { createServer } from 'node:http';
@@ -267,29 +268,70 @@ const example =
     check(await run(process.execPath, [join(project, program), ...args], { cwd: out }), out);
   };
 
-/** The example of a page, with a picture chosen as a visitor does. */
-const examplePage = async ({ tabs }) => {
-  const project = pages('example');
-  const text = readFileSync(join(root, 'examples/page.html'), 'utf8');
-  const visitor = `<script type="module">
+/** A script that chooses the picture as a visitor does, once the page is there, and says how many faces the page counts. */
+const visitor = (ready = '') => `<script type="module">
     const [, server, name] = /^#(.*)\\/(.*)$/.exec(location.hash);
-    const [input, output] = ['input', 'output'].map((each) => document.querySelector(each));
-    const until = async (words) => {
-      while (!words.test(output.value)) await new Promise((wait) => setTimeout(wait, 100));
+    const until = async (test) => {
+      for (let found = test(); ; found = test()) {
+        if (found) return found;
+        await new Promise((wait) => setTimeout(wait, 100));
+      }
     };
-    await until(/Ready/);
+    await until(() => document.body.innerText.includes('${ready}'));
+    const input = await until(() => document.querySelector('input'));
     const files = new DataTransfer();
     files.items.add(new File([await (await fetch(server + '/scene.jpg')).blob()], 'scene.jpg'));
     input.files = files.files;
-    input.dispatchEvent(new Event('change'));
-    await until(/faces/);
-    await fetch(server + '/' + name, { method: 'POST', body: JSON.stringify({ faces: parseInt(output.value) }) });
+    input.dispatchEvent(new Event('change', { bubbles: true }));
+    const [, faces] = await until(() => /([1-9]\\d*) faces/.exec(document.body.innerText));
+    await fetch(server + '/' + name, { method: 'POST', body: JSON.stringify({ faces: Number(faces) }) });
   </script>`;
-  writeFileSync(join(project, 'index.html'), text.replace('</html>', `${visitor}</html>`));
-  const server = await serve(project);
-  const count = await tabs.open(server.address, 'example').finally(server.close);
+
+/** Opens a folder with a page that a visitor uses. */
+async function visited(tabs, folder, name) {
+  const server = await serve(folder);
+  const count = await tabs.open(server.address, name).finally(server.close);
   assert.ok(count >= SCENE_FACES, `${count} faces`);
+}
+
+/** The example of a page. */
+const examplePage = async ({ tabs }) => {
+  const project = pages('example');
+  const text = readFileSync(join(root, 'examples/page.html'), 'utf8');
+  writeFileSync(join(project, 'index.html'), text.replace('</html>', `${visitor('Ready')}</html>`));
+  await visited(tabs, project, 'example');
 };
+
+/** The lines of docs/guide/frameworks.md for one framework, built by Vite with that one's plugin. */
+const framework =
+  (title, ending, plugin, main) =>
+  async ({ tabs }) => {
+    const name = title.toLowerCase();
+    const project = pages(name);
+    const guide = readFileSync(join(root, 'docs/guide/frameworks.md'), 'utf8');
+    const lines = (language, text) => new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 's').exec(text)[1];
+    writeFileSync(join(project, 'faces.js'), lines('js', guide));
+    writeFileSync(join(project, `Faces.${ending}`), lines(ending, guide.split(`\n## ${title}\n`)[1]));
+    writeFileSync(join(project, 'start.jsx'), main);
+    writeFileSync(
+      join(project, 'index.html'),
+      `<!doctype html><meta charset="utf-8"><div id="root"></div><script type="module" src="start.jsx"></script>${visitor()}`,
+    );
+    const { build } = await import('vite');
+    // What the component imports lies beside the tests, not in the project.
+    symlinkSync(join(here, 'node_modules'), join(work, 'node_modules'));
+    try {
+      await build({
+        root: project,
+        configFile: false,
+        logLevel: 'error',
+        plugins: [(await import(plugin[0]))[plugin[1]]()],
+      });
+    } finally {
+      rmSync(join(work, 'node_modules'));
+    }
+    await visited(tabs, join(project, 'dist'), name);
+  };
 
 const DENO = join(root, 'test/runtimes/node_modules/@deno/linux-x64-glibc/deno');
 
@@ -308,8 +350,32 @@ const CONSUMERS = {
   'webpack 5': webpack,
   'Vite 7, dev': vite('vite7', 'dev'),
   'Vite 7, build': vite('vite7', 'build'),
-  'Vite 8, dev': vite('vite8', 'dev'),
-  'Vite 8, build': vite('vite8', 'build'),
+  'Vite 8, dev': vite('vite', 'dev'),
+  'Vite 8, build': vite('vite', 'build'),
+  React: framework(
+    'React',
+    'jsx',
+    ['@vitejs/plugin-react', 'default'],
+    `import { createRoot } from 'react-dom/client';
+    import { Faces } from './Faces.jsx';
+    createRoot(document.getElementById('root')).render(<Faces />);`,
+  ),
+  Vue: framework(
+    'Vue',
+    'vue',
+    ['@vitejs/plugin-vue', 'default'],
+    `import { createApp } from 'vue';
+    import Faces from './Faces.vue';
+    createApp(Faces).mount('#root');`,
+  ),
+  Svelte: framework(
+    'Svelte',
+    'svelte',
+    ['@sveltejs/vite-plugin-svelte', 'svelte'],
+    `import { mount } from 'svelte';
+    import Faces from './Faces.svelte';
+    mount(Faces, { target: document.getElementById('root') });`,
+  ),
   'example: detect.mjs': example('detect.mjs', [scene], (said) => {
     assert.ok(JSON.parse(said).faces.length >= SCENE_FACES, said);
   }),
