@@ -27,37 +27,27 @@ function measured(processes: number, threads: number, ...args: readonly string[]
   throw new Error(`${program} ended with ${status ?? 'a signal'}:\n${stderr}`);
 }
 
-/** Parameters of MobileNet-0.25, and of the report's whole network on ResNet-50, in round numbers. */
+/** Numbers of the gradients of the network whose steps are measured, and those of the report's whole network on ResNet-50. */
 const SUMS = [430_000, 29_000_000] as const;
+const RANKS = [2, 4];
 
 /**
- * What it costs to be two on one machine: steps of eight pictures by one process on all cores and by two on half of them each,
- * and how long gradients take to be summed in order, alone. Needs mpirun and the package koffi.
+ * What it costs to be several on one machine: steps of four pictures a part by one process on all cores that accumulates, and by
+ * ranks on their share of them, beside what the plan foretells (a part alone, as often as cores are shared, and the sums); and how
+ * long gradients take to be summed in order, alone. Needs mpirun and the package koffi.
  */
 export function ranksTables(): void {
   const cores = cpus().length;
-  const half = Math.max(1, Math.floor(cores / 2));
-  const part = measured(1, half, 'step', '1', '7');
-  const accumulated = measured(1, 0, 'step', '2', '7');
-  const two = measured(2, half, 'step', '1', '7');
   const line = (what: string, seconds: number, note = ''): void => {
     console.log(`${what.padEnd(66)}${(1000 * seconds).toFixed(1).padStart(9)} ms${note}`);
   };
   const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
-  console.log(
-    `training step of published-mobilenet0.25, 320×320, 4 pictures a part; ${two.adapter ?? '?'}, ${cores} cores\n`,
-  );
-  line(`one process, one part, on ${half} of ${cores} cores`, part.seconds);
-  line('one process, --accumulate 2, on all cores', accumulated.seconds);
-  line(
-    `two ranks, one part each on ${half} of ${cores} cores`,
-    two.seconds,
-    `   ${(two.seconds / part.seconds).toFixed(2)} of the first, ${(two.seconds / accumulated.seconds).toFixed(2)} of the second`,
-  );
-  console.log(`\nsums of gradients in the order of ranks, on this machine\n`);
+  console.log(`sums of gradients in the order of ranks, on this machine\n`);
+  const sums = new Map<number, number>();
   for (const numbers of SUMS) {
-    for (const processes of [2, 4]) {
+    for (const processes of RANKS) {
       const { seconds, bytes } = measured(processes, 0, 'sum', String(numbers), numbers > 1e6 ? '3' : '9');
+      if (numbers === SUMS[0]) sums.set(processes, seconds);
       // A number travels from all ranks but one to that one, and back.
       const moved = (2 * bytes * (processes - 1)) / processes;
       line(
@@ -66,5 +56,23 @@ export function ranksTables(): void {
         `   ${(moved / seconds / 1e9).toFixed(2)} GB/s of each`,
       );
     }
+  }
+  for (const processes of RANKS) {
+    const share = Math.max(1, Math.floor(cores / processes));
+    const part = measured(1, share, 'step', '1', '5');
+    const accumulated = measured(1, 0, 'step', String(processes), '5');
+    const seen = measured(processes, share, 'step', '1', '5');
+    const foretold = part.seconds * Math.max(1, (processes * share) / cores) + sums.get(processes)!;
+    const adapter = processes === RANKS[0] ? `; ${seen.adapter ?? '?'}, ${cores} cores` : '';
+    console.log(
+      `\ntraining step of published-mobilenet0.25, 320×320, 4 pictures a part, ${processes} parts${adapter}\n`,
+    );
+    line(`one process, one part, on ${share} of ${cores} cores`, part.seconds);
+    line(`one process, --accumulate ${processes}, on all cores`, accumulated.seconds);
+    line(
+      `${processes} ranks, one part each on ${share} of ${cores} cores`,
+      seen.seconds,
+      `   ${(seen.seconds / accumulated.seconds).toFixed(2)} of one process; foretold ${(1000 * foretold).toFixed(0)} ms`,
+    );
   }
 }

@@ -19,6 +19,7 @@ const HELP = `npm run bench: times kernels and whole detections on the adapter t
   npm run bench -- ranks                     what training in two processes costs, and sums over 2 and 4 (Open MPI, koffi)
   npm run bench -- roofline [NAME…]          each kernel of those rows against the peaks of the adapter, as a picture
     --json FILE                              where the numbers go; the picture beside them, as .svg
+  npm run bench -- shards                    detect --out by 1, 2 and 4 processes, beside what the plan foretells
   npm run bench -- serve                     the service under load for a minute, beside detect in batches
   npm run bench -- --json FILE               also writes a line of JSON a row
   npm run bench -- --compare OLD NEW         ratios of two such files; runs nothing
@@ -202,6 +203,9 @@ else if (positionals[0] === 'roofline') {
   const gpu = Gpu.of(await requestDevice({ dawn: ['disable-dawn-features=timestamp_quantization'] }));
   say(gpu);
   await roofline(gpu, { rows, rounds: 5, file: values.json?.replace(/\.json$/, '') ?? ROOFLINE_FILE });
+} else if (positionals[0] === 'shards') {
+  const { shardsTable } = await import('./shards.js');
+  await shardsTable();
 } else if (positionals[0] === 'serve') {
   say(Gpu.of(await requestDevice()));
   const { benchServe } = await import('./serve.js');

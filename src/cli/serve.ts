@@ -47,7 +47,7 @@ const options = {
     value: 'N',
     min: 1,
     max: 64,
-    help: 'pictures that are searched together at most (8 on a GPU, 1 on a driver that computes on the CPU)',
+    help: 'pictures that are searched together at most (8 on a GPU, 4 on a driver that computes on the CPU)',
   }),
   batchWait: number({
     value: 'MS',
@@ -163,8 +163,8 @@ async function runService(values: Values<typeof options>): Promise<number> {
     queue: values.queue,
     timeout: timeout * SECOND,
     say,
-    onBatch: ({ pictures, resident }) => {
-      metrics.batch(pictures, resident);
+    onBatch: ({ pictures, resident, processor }) => {
+      metrics.batch(pictures, resident, processor);
     },
     onStart: () => {
       metrics.start();

@@ -24,6 +24,8 @@ export class Lasting<T extends Disposable> implements Disposable {
   readonly #make: (device: GPUDevice) => Promise<T>;
   readonly #say: (words: string) => void;
   readonly #open: () => Promise<GPUDevice>;
+  /** What is held now, once it is made; those that use it at once share it. */
+  #holding: Promise<T> | undefined;
   #held: T | undefined;
   #device: GPUDevice | undefined;
   #losses = 0;
@@ -36,8 +38,8 @@ export class Lasting<T extends Disposable> implements Disposable {
   }
 
   /**
-   * Does `work`, again from its beginning where the device is lost meanwhile. Work that can go on from where it was calls
-   * `advanced` when that place has moved: losses before it no longer count.
+   * Does `work`, again from its beginning where the device is lost meanwhile; several at once on one device, where callers wish. Work
+   * that can go on from where it was calls `advanced` when that place has moved: losses before it no longer count.
    * @throws DeviceLostError where devices are lost more than MAX_LOSSES times with nothing done in between; what `work`
    * and `make` throw.
    */
@@ -46,12 +48,15 @@ export class Lasting<T extends Disposable> implements Disposable {
       this.#losses = 0;
     };
     for (;;) {
+      const holding = (this.#holding ??= this.#hold());
       try {
-        const result = await work(await this.#hold(), advanced);
+        const result = await work(await holding, advanced);
         advanced();
         return result;
       } catch (error) {
         if (!(error instanceof DeviceLostError)) throw error;
+        // Others that used it may have given it back already; one device is lost once.
+        if (this.#holding !== holding) continue;
         this.dispose();
         if (++this.#losses > MAX_LOSSES) throw error;
         this.#say(`the device was lost, opening another (${this.#losses} of ${MAX_LOSSES}): ${error.got}\n`);
@@ -61,6 +66,7 @@ export class Lasting<T extends Disposable> implements Disposable {
 
   /** Frees what is held, and its device. */
   dispose(): void {
+    this.#holding = undefined;
     this.#held?.[Symbol.dispose]();
     this.#held = undefined;
     this.#device?.destroy();
@@ -72,8 +78,25 @@ export class Lasting<T extends Disposable> implements Disposable {
   }
 
   async #hold(): Promise<T> {
-    this.#device ??= await this.#open();
-    return (this.#held ??= await this.#make(this.#device));
+    try {
+      this.#device ??= await this.#open();
+      return (this.#held = await this.#make(this.#device));
+    } catch (error) {
+      if (error instanceof DeviceLostError) throw error;
+      if (this.#losses === 0) {
+        // The next use tries again, on the device where there is one.
+        this.#holding = undefined;
+        throw error;
+      }
+      // Where one could be had before, that none can be had now is nothing of the work's.
+      throw new DeviceLostError({
+        operation: 'open another device',
+        expected: 'one in the place of that which was lost',
+        got: error instanceof Error ? error.message : String(error),
+        remedy: 'Repeat the command; `retinaface doctor` says what is missing.',
+        cause: error,
+      });
+    }
   }
 }
 

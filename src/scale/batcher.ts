@@ -9,70 +9,114 @@ import { Gatherer } from './gatherer.js';
 export interface BatcherOptions {
   /** Pictures of a search at most. */
   readonly size: number;
-  /** Milliseconds that the first of a batch waits for others while nothing is searched. Default 5. */
+  /** Milliseconds that the first of a batch waits for others while a search may begin. Default 5. */
   readonly wait?: number;
-  /** Hears of each search: how many pictures, and how many seconds. */
+  /**
+   * Searches that are begun before the one before them has ended: while the device computes the first, the host prepares the next
+   * one and reads the one before. Default 1.
+   */
+  readonly searches?: number;
+  /** Hears of each search: how many pictures, and the seconds since it began, or since the one before it ended if that was later. */
   readonly onSearch?: (pictures: number, seconds: number) => void;
+}
+
+/** A picture with its faces, and how it was searched. */
+export interface Searched {
+  readonly faces: readonly Face[];
+  /** There were more faces than were wanted. */
+  readonly cut: boolean;
+  /** Pictures of the search, this one among them. */
+  readonly batch: number;
+  /** Milliseconds until the search began. */
+  readonly gather: number;
+  /** Milliseconds of the search. */
+  readonly search: number;
 }
 
 interface Waiting {
   readonly picture: Picture;
   readonly options: DetectOptions;
-  readonly resolve: (found: { readonly faces: readonly Face[]; readonly cut: boolean }) => void;
+  readonly since: number;
+  readonly resolve: (searched: Searched) => void;
   readonly reject: (error: Error) => void;
 }
 
 /**
- * Searches pictures that come one by one together: those of one size and the same options. While one batch is searched, the next
- * one gathers.
+ * Searches pictures that come one by one together: those that fill one size, with the same options. While some are searched, the
+ * next ones gather.
  */
 export class Batcher {
   readonly #detector: Detector;
   readonly #gathered: Gatherer<Waiting>;
+  readonly #most: number;
   readonly #onSearch: BatcherOptions['onSearch'];
   #timer: NodeJS.Timeout | undefined;
-  #searching = false;
+  #searches = 0;
+  /** When the last search ended. */
+  #ended = 0;
 
-  constructor(detector: Detector, { size, wait = 5, onSearch }: BatcherOptions) {
+  constructor(detector: Detector, { size, wait = 5, searches = 1, onSearch }: BatcherOptions) {
     this.#detector = detector;
     this.#gathered = new Gatherer({ most: size, wait });
+    this.#most = searches;
     this.#onSearch = onSearch;
   }
 
-  /** The faces of a picture, as it would have alone. @throws what is wrong with this picture; DeviceLostError. */
-  search(
-    picture: Picture,
-    options: DetectOptions,
-  ): Promise<{ readonly faces: readonly Face[]; readonly cut: boolean }> {
+  /**
+   * The faces of a picture, as it would have them alone. An abort of `signal` takes the picture out of those that wait; one that is
+   * searched is not waited for any less.
+   * @throws what is wrong with this picture; DeviceLostError; the signal's reason.
+   */
+  search(picture: Picture, options: DetectOptions, signal?: AbortSignal): Promise<Searched> {
+    if (signal?.aborted) return Promise.reject(signal.reason as Error);
     const { size } = options;
     // Scaled to fit a square, all fill it; at their own size, only those of one size share a pass.
     const key = JSON.stringify([options, typeof size === 'number' ? 0 : [picture.width, picture.height]]);
     return new Promise((resolve, reject) => {
-      this.#gathered.add(key, { picture, options, resolve, reject }, performance.now());
+      const abort = (): void => {
+        if (this.#gathered.remove(waiting)) reject(signal!.reason as Error);
+      };
+      const settled = (): void => signal?.removeEventListener('abort', abort);
+      const waiting: Waiting = {
+        picture,
+        options,
+        since: performance.now(),
+        resolve: (searched) => {
+          settled();
+          resolve(searched);
+        },
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
+      };
+      signal?.addEventListener('abort', abort, { once: true });
+      this.#gathered.add(key, waiting, waiting.since);
       this.#next();
     });
   }
 
   #next(): void {
-    if (this.#searching) return;
     clearTimeout(this.#timer);
-    const batch = this.#gathered.take(performance.now());
-    if (batch === undefined) return;
-    if (typeof batch === 'number') {
-      this.#timer = setTimeout(() => {
+    while (this.#searches < this.#most) {
+      const batch = this.#gathered.take(performance.now());
+      if (batch === undefined) return;
+      if (typeof batch === 'number') {
+        this.#timer = setTimeout(() => {
+          this.#next();
+        }, batch);
+        return;
+      }
+      this.#searches++;
+      void this.#search(batch).finally(() => {
+        this.#searches--;
         this.#next();
-      }, batch);
-      return;
+      });
     }
-    this.#searching = true;
-    void this.#search(batch).finally(() => {
-      this.#searching = false;
-      this.#next();
-    });
   }
 
   async #search(batch: readonly Waiting[]): Promise<void> {
-    const start = performance.now();
+    const began = performance.now();
     let found: Found<Waiting>[];
     try {
       const pictures = batch.map((source) => ({ source, picture: source.picture }));
@@ -81,10 +125,12 @@ export class Batcher {
       for (const { reject } of batch) reject(error instanceof Error ? error : new Error(String(error)));
       return;
     }
-    this.#onSearch?.(batch.length, (performance.now() - start) / 1000);
+    const now = performance.now();
+    this.#onSearch?.(batch.length, (now - Math.max(began, this.#ended)) / 1000);
+    this.#ended = now;
     for (const { source, faces, cut = false, error } of found) {
-      if (faces) source.resolve({ faces, cut });
-      else source.reject(error!);
+      if (!faces) source.reject(error!);
+      else source.resolve({ faces, cut, batch: batch.length, gather: began - source.since, search: now - began });
     }
   }
 }

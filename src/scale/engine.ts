@@ -2,14 +2,15 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { AdapterError, DeviceLostError, type RetinaFaceError } from '../gpu/errors.js';
-import type {
-  EngineAbout,
-  EngineSettings,
-  FoundPicture,
-  FromEngine,
-  PictureRequest,
-  Refusal,
-  ToEngine,
+import {
+  type EngineAbout,
+  type EngineSettings,
+  type FoundPicture,
+  type FromEngine,
+  type PictureRequest,
+  type Refusal,
+  SEARCHES,
+  type ToEngine,
 } from './engine_messages.js';
 import { refusalError, ServiceError } from './service_error.js';
 
@@ -22,7 +23,7 @@ export interface EngineOptions extends EngineSettings {
   /** Hears words for whoever runs the service. */
   readonly say?: (words: string) => void;
   /** Hears of each batch, and of each start of the process that searches. */
-  readonly onBatch?: (batch: { readonly pictures: number; readonly time: number; readonly resident: number }) => void;
+  readonly onBatch?: (batch: Extract<FromEngine, { readonly kind: 'batch' }>) => void;
   readonly onStart?: () => void;
 }
 
@@ -276,8 +277,8 @@ export class Engine {
 
   #dispatch(): void {
     const { threads, batch = this.#about?.batch ?? 1 } = this.#options;
-    // A batch at work, one that gathers, and one for each thread that decodes.
-    const window = 2 * batch + threads;
+    // The batches at work, one that gathers, and one picture for each thread that decodes.
+    const window = (SEARCHES + 1) * batch + threads;
     while (this.#ready && this.#queue.length > 0 && this.#inHand.size < window) {
       const suspect = this.#queue[0]!.attempts > 0 || [...this.#inHand.values()].some(({ attempts }) => attempts > 1);
       if (suspect && this.#inHand.size > 0) return;

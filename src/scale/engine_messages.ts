@@ -4,12 +4,15 @@ import type { Face } from '../image/face.js';
 import type { ConfigurationName } from '../retinaface/config.js';
 import type { GivenConfiguration } from '../retinaface/given_configuration.js';
 
+/** Searches that are begun at a time: one is computed, and the next one prepared. */
+export const SEARCHES = 2;
+
 /** What the process that searches is started with. */
 export interface EngineSettings {
   /** A path, an address or a name; the weights in the box without it. */
   readonly weights?: string | undefined;
   readonly configuration?: ConfigurationName | GivenConfiguration | undefined;
-  /** Pictures of a batch at most. Default 8 on a GPU, 1 on a driver that computes on the CPU. */
+  /** Pictures of a batch at most. Default 8 on a GPU, 4 on a driver that computes on the CPU. */
   readonly batch?: number | undefined;
   /** Milliseconds that a picture waits for others of its size. */
   readonly batchWait: number;
@@ -64,6 +67,7 @@ export interface EngineTimes {
   readonly decode: number;
   /** Until the batch was full, or the device free. */
   readonly gather: number;
+  /** Of the whole batch, with what was left of the one before it. */
   readonly search: number;
   /** Where faces were cut out. */
   readonly align?: number;
@@ -104,7 +108,16 @@ export type FromEngine =
   | { readonly kind: 'found'; readonly id: number; readonly found: FoundPicture }
   | { readonly kind: 'refused'; readonly id: number; readonly refusal: Refusal }
   | { readonly kind: 'dropped'; readonly id: number }
-  /** A batch was searched, in so many milliseconds; bytes of memory that the process holds. */
-  | { readonly kind: 'batch'; readonly pictures: number; readonly time: number; readonly resident: number }
+  /**
+   * A batch was searched: milliseconds since it began, or since the one before it ended if that was later; bytes of memory that the
+   * process holds, and seconds of processors that it has had.
+   */
+  | {
+      readonly kind: 'batch';
+      readonly pictures: number;
+      readonly time: number;
+      readonly resident: number;
+      readonly processor: number;
+    }
   /** Words for whoever runs the service. */
   | { readonly kind: 'say'; readonly words: string };

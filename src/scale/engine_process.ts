@@ -9,47 +9,38 @@ import type { Unreadable } from '../node/decode_worker.js';
 import { LastingModel } from '../node/lasting.js';
 import type { RetinaFace } from '../node/retinaface.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
-import type {
-  Alignment,
-  EngineAbout,
-  EngineSettings,
-  FoundPicture,
-  FromEngine,
-  PictureRequest,
-  ToEngine,
+import { Batcher, type Searched } from './batcher.js';
+import {
+  type EngineAbout,
+  type EngineSettings,
+  type FoundPicture,
+  type FromEngine,
+  type PictureRequest,
+  SEARCHES,
+  type ToEngine,
 } from './engine_messages.js';
-import { type Found, searchAll } from './find.js';
-import { Gatherer } from './gatherer.js';
 import { refusalOf, ServiceError } from './service_error.js';
 
-/** Pictures that a batch holds by default on a GPU. On a driver that computes on the CPU a batch only makes its first wait. */
+/**
+ * Pictures that a batch holds by default. On a driver that computes on the CPU each costs a sixth less of the processors in a batch of
+ * four than alone (`npm run bench -- serve`), and the first of more would only wait for the last.
+ */
 const GPU_BATCH = 8;
+const CPU_BATCH = 4;
 
 /** Pixels of a side of the empty picture that is searched first, to compile kernels before anyone waits for them. */
 const REHEARSAL = 64;
 
 const STATUS_OF: Readonly<Record<Unreadable, number>> = { format: 415, pixels: 413, damage: 422 };
 
-/** A picture that is decoded and waits to be searched. */
-interface Job {
-  readonly id: number;
-  readonly picture: Picture;
-  readonly search: DetectOptions;
-  readonly align: Alignment | undefined;
-  readonly decode: number;
-  readonly decoded: number;
-}
-
 class EngineProcess {
   readonly #settings: EngineSettings;
   readonly #model: LastingModel;
   readonly #pool: DecodePool;
   readonly #about: EngineAbout;
-  readonly #gatherer: Gatherer<Job>;
+  readonly #batcher: Batcher;
   /** Pictures that have no answer yet. */
   readonly #open = new Map<number, AbortController>();
-  #searching = false;
-  #timer: NodeJS.Timeout | undefined;
   #ending = false;
 
   private constructor(settings: EngineSettings, model: LastingModel, about: EngineAbout) {
@@ -57,7 +48,16 @@ class EngineProcess {
     this.#model = model;
     this.#about = about;
     this.#pool = new DecodePool(settings.threads);
-    this.#gatherer = new Gatherer({ most: about.batch, wait: settings.batchWait });
+    this.#batcher = new Batcher(model, {
+      size: about.batch,
+      wait: settings.batchWait,
+      searches: SEARCHES,
+      onSearch: (pictures, seconds) => {
+        const { user, system } = process.cpuUsage();
+        const processor = (user + system) / 1e6;
+        send({ kind: 'batch', pictures, time: 1000 * seconds, resident: process.memoryUsage.rss(), processor });
+      },
+    });
   }
 
   static async open(settings: EngineSettings): Promise<EngineProcess> {
@@ -74,7 +74,7 @@ class EngineProcess {
         configuration: held.network.configuration.name,
         software: held.gpu.isFallback,
         landmarks: held.network.configuration.landmarks,
-        batch: batch ?? (held.gpu.isFallback ? 1 : GPU_BATCH),
+        batch: batch ?? (held.gpu.isFallback ? CPU_BATCH : GPU_BATCH),
       }),
     );
     const engine = new EngineProcess(settings, model, about);
@@ -97,7 +97,7 @@ class EngineProcess {
   find(id: number, request: PictureRequest): void {
     const abort = new AbortController();
     this.#open.set(id, abort);
-    this.#decode(id, request, abort.signal).catch((error: unknown) => {
+    this.#find(id, request, abort.signal).catch((error: unknown) => {
       this.#refuse(id, error);
     });
   }
@@ -115,18 +115,46 @@ class EngineProcess {
     process.exit(0);
   }
 
-  async #decode(id: number, { bytes, name, search, align }: PictureRequest, signal: AbortSignal): Promise<void> {
+  async #find(id: number, { search, align, ...file }: PictureRequest, signal: AbortSignal): Promise<void> {
     const began = performance.now();
-    const { maxPixels, maxSize, decodeTimeout } = this.#settings;
+    const picture = await this.#decode(file, signal);
+    const decode = performance.now() - began;
+    const options = this.#optionsOf(search, picture, file.name);
+    const { faces, cut, batch, ...searched } = await this.#search(picture, options, signal);
+    signal.throwIfAborted();
+    const { width, height } = picture;
+    const answer = { width, height, faces, cut, batch };
+    const times = { decode, ...searched };
+    if (!align || faces.length === 0) {
+      this.#found(id, { ...answer, ...(align ? { aligned: [] } : {}), times });
+      return;
+    }
+    const found = performance.now();
+    const { files } = await this.#pool.run(
+      { kind: 'align', picture, faces, ...align },
+      { timeout: this.#settings.decodeTimeout, signal },
+    );
+    this.#found(id, { ...answer, aligned: files, times: { ...times, align: performance.now() - found } });
+  }
+
+  async #decode({ bytes, name }: Pick<PictureRequest, 'bytes' | 'name'>, signal: AbortSignal): Promise<Picture> {
+    const { maxPixels, decodeTimeout } = this.#settings;
+    // They lie in a message with others; the thread takes a buffer over whole.
+    const own = new Uint8Array(bytes);
     const read = await this.#pool.run(
-      { kind: 'bytes', bytes: Uint8Array.from(bytes), name, maxPixels },
+      { kind: 'bytes', bytes: own, name, maxPixels },
       { timeout: decodeTimeout, signal },
     );
     if (read.kind === 'unreadable') {
       throw new ServiceError(STATUS_OF[read.why!], read.problem!, { name: 'ImageError' });
     }
-    signal.throwIfAborted();
     const { data, width, height } = read;
+    return { data, width, height };
+  }
+
+  /** How a picture is searched; by default at its own size, scaled down where that is more than is allowed. */
+  #optionsOf(search: PictureRequest['search'], { width, height }: Picture, name: string): DetectOptions {
+    const { maxSize } = this.#settings;
     const longest = Math.max(width, height);
     if (search.size === 'original' && longest > maxSize) {
       throw new ServiceError(413, {
@@ -136,87 +164,19 @@ class EngineProcess {
         remedy: `Ask for size=${maxSize} or less, or scale the picture down.`,
       });
     }
-    // Left out, the picture's own size: what is larger is scaled down to the longest side that is allowed.
-    const side = search.size ?? (longest > maxSize ? maxSize : undefined);
-    const options = { ...given(search), ...(side === undefined ? {} : { size: side }) };
-    const canvas = typeof side === 'number' ? '' : `${width}×${height}`;
-    const decoded = performance.now();
-    const job: Job = {
-      id,
-      picture: { data, width, height },
-      search: options,
-      align,
-      decode: decoded - began,
-      decoded,
-    };
-    signal.addEventListener('abort', () => {
-      if (this.#gatherer.remove(job)) this.#dropped(id);
-    });
-    this.#gatherer.add(`${canvas} ${JSON.stringify(options)}`, job, decoded);
-    this.#next();
+    const size = search.size ?? (longest > maxSize ? maxSize : undefined);
+    return Object.fromEntries(Object.entries({ ...search, size }).filter(([, value]) => value !== undefined));
   }
 
-  #next(): void {
-    clearTimeout(this.#timer);
-    if (this.#searching) return;
-    const next = this.#gatherer.take(performance.now());
-    if (next === undefined) return;
-    if (typeof next === 'number') {
-      this.#timer = setTimeout(() => {
-        this.#next();
-      }, next);
-      return;
+  async #search(picture: Picture, options: DetectOptions, signal: AbortSignal): Promise<Searched> {
+    try {
+      return await this.#batcher.search(picture, options, signal);
+    } catch (error) {
+      if (signal.aborted || (error instanceof RetinaFaceError && error.name !== 'DeviceLostError')) throw error;
+      // No device to search with, or a fault of ours: the process begins anew, and what it holds is sent to it again, each alone.
+      send({ kind: 'say', words: `the search broke down: ${error instanceof Error ? error.message : String(error)}\n` });
+      process.exit(1);
     }
-    this.#searching = true;
-    this.#search(next).then(
-      () => {
-        this.#searching = false;
-        this.#next();
-      },
-      // No device to search with: the process begins anew, and what it holds is sent to it again.
-      (error: unknown) => {
-        if (!(error instanceof RetinaFaceError)) throw error;
-        send({ kind: 'say', words: `no device to search with: ${error.message}\n` });
-        process.exit(1);
-      },
-    );
-  }
-
-  async #search(jobs: readonly Job[]): Promise<void> {
-    const began = performance.now();
-    const read = jobs.map((job): Found<Job> => ({ source: job, picture: job.picture }));
-    const found = await searchAll(this.#model, read, jobs[0]!.search);
-    const time = performance.now() - began;
-    send({ kind: 'batch', pictures: jobs.length, time, resident: process.memoryUsage.rss() });
-    for (const each of found) {
-      const { id, decoded } = each.source;
-      this.#finish(each, { gather: began - decoded, search: time, batch: jobs.length }).catch((error: unknown) => {
-        this.#refuse(id, error);
-      });
-    }
-  }
-
-  async #finish(
-    { source, faces, cut, error }: Found<Job>,
-    { gather, search, batch }: { readonly gather: number; readonly search: number; readonly batch: number },
-  ): Promise<void> {
-    if (error) throw error;
-    const { id, picture, align, decode } = source;
-    const { width, height } = picture;
-    const answer = { width, height, faces: faces!, cut: cut === true, batch };
-    const times = { decode, gather, search };
-    const abort = this.#open.get(id)!;
-    abort.signal.throwIfAborted();
-    if (!align || faces!.length === 0) {
-      this.#found(id, { ...answer, ...(align ? { aligned: [] } : {}), times });
-      return;
-    }
-    const began = performance.now();
-    const { files } = await this.#pool.run(
-      { kind: 'align', picture, faces: faces!, ...align },
-      { timeout: this.#settings.decodeTimeout, signal: abort.signal },
-    );
-    this.#found(id, { ...answer, aligned: files, times: { ...times, align: performance.now() - began } });
   }
 
   #found(id: number, found: FoundPicture): void {
@@ -241,11 +201,6 @@ class EngineProcess {
     this.#open.delete(id);
     if (this.#ending) this.end();
   }
-}
-
-/** Without what is undefined. */
-function given(search: PictureRequest['search']): DetectOptions {
-  return Object.fromEntries(Object.entries(search).filter(([, value]) => value !== undefined));
 }
 
 /** The status of HTTP that an error of one picture is, and the error. */

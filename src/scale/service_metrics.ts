@@ -12,7 +12,8 @@ export interface ServiceMetrics {
   request(route: string, status: number, milliseconds: number): void;
   /** A picture was searched: the milliseconds of its stages. */
   picture(faces: number, times: Readonly<Record<string, number>>): void;
-  batch(pictures: number, resident: number): void;
+  /** A batch was searched: its pictures, bytes that the process which searches holds, and seconds of processors that it has had. */
+  batch(pictures: number, resident: number, processor: number): void;
   start(): void;
   /** Watches what waits and what is held. */
   watch(engine: Engine, heldBytes: () => number): void;
@@ -58,7 +59,13 @@ export async function openServiceMetrics(): Promise<ServiceMetrics> {
     help: 'Times that the process that searches was started.',
     registers,
   });
+  const seconds = new client.Counter({
+    name: 'retinaface_engine_cpu_seconds_total',
+    help: 'Time of processors that the process that searches has had, driver and all, up to its last batch.',
+    registers,
+  });
   let resident = 0;
+  let processorBefore = 0;
   gauge(
     'retinaface_engine_resident_bytes',
     'Memory of the process that searches, after its last batch.',
@@ -74,11 +81,14 @@ export async function openServiceMetrics(): Promise<ServiceMetrics> {
       faces.inc(found);
       for (const [stage, milliseconds] of Object.entries(times)) stages.observe({ stage }, milliseconds / 1000);
     },
-    batch: (pictures, bytes) => {
+    batch: (pictures, bytes, processor) => {
       batches.observe(pictures);
       resident = bytes;
+      seconds.inc(processor - processorBefore);
+      processorBefore = processor;
     },
     start: () => {
+      processorBefore = 0;
       starts.inc();
     },
     watch: (engine, heldBytes) => {

@@ -12,8 +12,8 @@ const lost = () =>
     remedy: 'Open another.',
   });
 
-/** A job on devices that count how many were opened and are still open, and what was said. */
-function start() {
+/** A job on devices that count how many were opened and are still open, and what was said; `most`: then no more can be had. */
+function start(most = Infinity) {
   const seen = { opened: 0, open: 0, disposed: 0, words: [] as string[] };
   const lasting = new Lasting(
     () =>
@@ -27,6 +27,7 @@ function start() {
       seen.words.push(words);
     },
     () => {
+      if (seen.opened >= most) return Promise.reject(new RangeError('no adapter'));
       seen.opened++;
       seen.open++;
       return Promise.resolve({
@@ -78,6 +79,34 @@ test('a job that gets on may lose any number of devices', async () => {
     return Promise.reject(lost());
   });
   assert.deepEqual([end, seen.opened], [20, 20]);
+});
+
+test('a device that several use at once is lost once, and one other is opened for all of them', async () => {
+  const { seen, lasting } = start();
+  let gone: (error: Error) => void = () => undefined;
+  const loss = new Promise<never>((_, reject) => (gone = reject));
+  const works = [0, 1, 2].map((k) => lasting.use(({ id }) => (id < 2 ? loss : Promise.resolve([k, id]))));
+  await lasting.use(({ id }) => Promise.resolve(id));
+  gone(lost());
+  assert.deepEqual(
+    await Promise.all(works),
+    [0, 1, 2].map((k) => [k, 2]),
+  );
+  assert.deepEqual([seen.opened, seen.open, seen.disposed, seen.words.length], [2, 1, 1, 1]);
+});
+
+test('where no other device can be had, that is the loss of the first, and nothing of the work', async () => {
+  const { seen, lasting } = start(1);
+  await assert.rejects(
+    lasting.use(() => Promise.reject(lost())),
+    (error) => error instanceof DeviceLostError && error.got === 'no adapter',
+  );
+  assert.deepEqual([seen.open, seen.words.length], [0, MAX_LOSSES]);
+  // The first one's absence has its own name.
+  await assert.rejects(
+    start(0).lasting.use(() => Promise.resolve()),
+    RangeError,
+  );
 });
 
 test('any other error ends the job at once', async () => {
