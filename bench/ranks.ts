@@ -42,37 +42,33 @@ export function ranksTables(): void {
     console.log(`${what.padEnd(66)}${(1000 * seconds).toFixed(1).padStart(9)} ms${note}`);
   };
   const mib = (bytes: number): string => (bytes / 2 ** 20).toFixed(1);
-  console.log(`sums of gradients in the order of ranks, on this machine\n`);
-  const sums = new Map<number, number>();
-  for (const numbers of SUMS) {
-    for (const processes of RANKS) {
-      const { seconds, bytes } = measured(processes, 0, 'sum', String(numbers), numbers > 1e6 ? '3' : '9');
-      if (numbers === SUMS[0]) sums.set(processes, seconds);
-      // A number travels from all ranks but one to that one, and back.
-      const moved = (2 * bytes * (processes - 1)) / processes;
-      line(
-        `${mib(bytes)} MiB over ${processes} processes`,
-        seconds,
-        `   ${(moved / seconds / 1e9).toFixed(2)} GB/s of each`,
-      );
-    }
-  }
+  const [own, whole] = SUMS;
+  const sum = (numbers: number, processes: number, rounds: number): number => {
+    const { seconds, bytes } = measured(processes, 0, 'sum', String(numbers), String(rounds));
+    // A number travels from all ranks but one to that one, and back.
+    const moved = (2 * bytes * (processes - 1)) / processes;
+    const rate = `   ${(moved / seconds / 1e9).toFixed(2)} GB/s of each`;
+    line(`sums of ${mib(bytes)} MiB over ${processes} processes, in the order of ranks`, seconds, rate);
+    return seconds;
+  };
   for (const processes of RANKS) {
     const share = Math.max(1, Math.floor(cores / processes));
     const part = measured(1, share, 'step', '1', '5');
     const accumulated = measured(1, 0, 'step', String(processes), '5');
     const seen = measured(processes, share, 'step', '1', '5');
-    const foretold = part.seconds * Math.max(1, (processes * share) / cores) + sums.get(processes)!;
     const adapter = processes === RANKS[0] ? `; ${seen.adapter ?? '?'}, ${cores} cores` : '';
     console.log(
       `\ntraining step of published-mobilenet0.25, 320×320, 4 pictures a part, ${processes} parts${adapter}\n`,
     );
     line(`one process, one part, on ${share} of ${cores} cores`, part.seconds);
     line(`one process, --accumulate ${processes}, on all cores`, accumulated.seconds);
+    const foretold = part.seconds * Math.max(1, (processes * share) / cores) + sum(own, processes, 9);
     line(
       `${processes} ranks, one part each on ${share} of ${cores} cores`,
       seen.seconds,
       `   ${(seen.seconds / accumulated.seconds).toFixed(2)} of one process; foretold ${(1000 * foretold).toFixed(0)} ms`,
     );
   }
+  console.log();
+  for (const processes of RANKS) sum(whole, processes, 3);
 }
