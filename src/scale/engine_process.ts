@@ -174,7 +174,10 @@ class EngineProcess {
     } catch (error) {
       if (signal.aborted || (error instanceof RetinaFaceError && error.name !== 'DeviceLostError')) throw error;
       // No device to search with, or a fault of ours: the process begins anew, and what it holds is sent to it again, each alone.
-      send({ kind: 'say', words: `the search broke down: ${error instanceof Error ? error.message : String(error)}\n` });
+      send({
+        kind: 'say',
+        words: `the search broke down: ${error instanceof Error ? error.message : String(error)}\n`,
+      });
       process.exit(1);
     }
   }
