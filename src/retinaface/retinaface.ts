@@ -1,6 +1,6 @@
 import { checkOptions, isPromise } from '../gpu/arguments.js';
 import type { Choices } from '../gpu/choices.js';
-import { ArgumentError, DisposedError, WeightsError } from '../gpu/errors.js';
+import { ArgumentError, DeviceLostError, DisposedError, WeightsError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
 import { checkPicture, type Picture } from '../image/picture.js';
@@ -182,7 +182,7 @@ export class RetinaFace implements Disposable {
    * Loads weights: safetensors or a PyTorch file (zip or legacy), with the names of the published checkpoints. `source` is
    * a name (`namedWeights` lists them; public ones are fetched once and kept), a path, an address or the bytes; without
    * it, the weights in the box (fixtures/weights/README.md is their model card). A file that does not fit leaves the
-   * model as it was.
+   * model as it was. Searches under way end with the weights that they began with.
    * @throws WeightsError for a damaged or unsafe file, one of another network, or one that cannot be fetched; FileError
    * when it cannot be read; the signal's reason when that aborts.
    */
@@ -256,7 +256,8 @@ export class RetinaFace implements Disposable {
    * pixels of the upright picture; a box may reach past its edge. "Left" is the picture's left. Of several pictures, as many
    * as fit the device share a pass; all of them are read before the search.
    * @throws ImageError, FileError or ArgumentError for bad input, LimitError before anything is allocated for a size at which
-   * the device cannot search, naming one at which it can; the reason of `options.signal` when that aborts.
+   * the device cannot search, naming one at which it can; the reason of `options.signal` when that aborts; DisposedError when the
+   * model is disposed of before all is searched.
    */
   async detect(picture: PictureInput, options?: DetectOptions): Promise<Face[]>;
   async detect(pictures: readonly PictureInput[], options?: DetectOptions): Promise<Face[][]>;
@@ -296,10 +297,17 @@ export class RetinaFace implements Disposable {
     );
     // Pixels that the caller may change after the call are taken before anything is waited for.
     const read = isPromise(pictures) ? await pictures : pictures;
-    try {
+    const check = (): void => {
       signal?.throwIfAborted();
       this.#assertLive();
-      return await this.#searcher!.search(read, detection, signal);
+    };
+    try {
+      check();
+      return await this.#searcher!.search(read, detection, check);
+    } catch (error) {
+      // A device of its own goes with the model: that is what the caller did.
+      if (error instanceof DeviceLostError && this.#ownsDevice) this.#assertLive();
+      throw error;
     } finally {
       free(read);
     }
@@ -328,10 +336,10 @@ export class RetinaFace implements Disposable {
   }
 
   #use(network: Network): void {
-    this.#network?.dispose();
+    const [before, searcher] = [this.#network, this.#searcher];
     this.#network = network;
-    this.#searcher?.dispose();
     this.#searcher = new Searcher(this.gpu, network);
+    searcher?.retire(() => before?.dispose());
   }
 
   #assertLive(): void {

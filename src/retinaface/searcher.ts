@@ -44,6 +44,10 @@ export class Searcher implements Disposable {
   readonly #passBytes: number;
   /** What a pass takes, by its size; why it does not fit where it does not. Other ways to compute take other memory. */
   readonly #rehearsed = new WeakMap<Choices, Map<string, number | LimitError>>();
+  /** Searches under way. */
+  #running = 0;
+  /** What is to be done once none is. */
+  #whenIdle: (() => void) | undefined;
 
   /** `passBytes`: tensors of a pass over several pictures, or over a tile, take no more, whatever the device allows. */
   constructor(gpu: Gpu, network: Network, passBytes = PASS_BYTES) {
@@ -56,28 +60,55 @@ export class Searcher implements Disposable {
 
   /**
    * Faces of each picture, in pixels of the picture as it was passed. It is searched once for each scale and turn that
-   * `detection` or its size asks for; what several find is put to the vote.
-   * @throws LimitError before anything is allocated for a size that does not fit, naming one that does; the reason of `signal`
-   * when that aborts between two passes.
+   * `detection` or its size asks for; what several find is put to the vote. `check` is called before each pass, and ends the search
+   * where it throws.
+   * @throws LimitError before anything is allocated for a size that does not fit, naming one that does; what `check` throws.
    */
-  async search(pictures: readonly AnyPicture[], detection: Detection, signal?: AbortSignal): Promise<Found[]> {
-    const { scales, turns } = detection;
-    const looks = pictures.map((picture) => looksAt(picture, scales));
-    if (turns.length === 1 && turns[0] === 0 && looks.every(({ length }) => length === 1)) {
-      const views = pictures.map((picture, i) => ({ picture, scale: looks[i]![0]!.scale }));
-      return this.#searchViews(views, detection, signal);
+  async search(
+    pictures: readonly AnyPicture[],
+    detection: Detection,
+    check: () => void = () => undefined,
+  ): Promise<Found[]> {
+    this.#running++;
+    try {
+      const { scales, turns } = detection;
+      const looks = pictures.map((picture) => looksAt(picture, scales));
+      if (turns.length === 1 && turns[0] === 0 && looks.every(({ length }) => length === 1)) {
+        const views = pictures.map((picture, i) => ({ picture, scale: looks[i]![0]!.scale }));
+        return await this.#searchViews(views, detection, check);
+      }
+      return await searchInViews(pictures, looks, detection, {
+        upload: (picture) => uploadPicture(this.#gpu, picture),
+        search: (views) => this.#searchViews(views, detection, check),
+      });
+    } finally {
+      this.#running--;
+      this.#idle();
     }
-    return searchInViews(pictures, looks, detection, {
-      upload: (picture) => uploadPicture(this.#gpu, picture),
-      search: (views) => this.#searchViews(views, detection, signal),
-    });
+  }
+
+  /** Frees what is held, and calls `then`, once the searches under way have ended; they end as they would have. */
+  retire(then: () => void): void {
+    this.#whenIdle = () => {
+      this.dispose();
+      then();
+    };
+    this.#idle();
+  }
+
+  #idle(): void {
+    if (this.#running > 0) return;
+    const then = this.#whenIdle;
+    this.#whenIdle = undefined;
+    then?.();
   }
 
   /**
    * Faces of each view. Those that fill the same canvas share passes, as many as fit the device; each is found exactly as it
    * would be alone. One that is searched pixel for pixel and does not fit is searched in tiles.
    */
-  async #searchViews(views: readonly View[], detection: Detection, signal: AbortSignal | undefined): Promise<Found[]> {
+  async #searchViews(views: readonly View[], detection: Detection, check: () => void): Promise<Found[]> {
+    check();
     const found = new Array<Found>(views.length);
     const passes: (() => Promise<void>)[] = [];
     for (const canvas of placeOnCanvases(views, detection.size)) {
@@ -96,7 +127,7 @@ export class Searcher implements Disposable {
                     this.#tileSide(canvas, detection),
                     TILE_OVERLAP,
                     detection,
-                    signal,
+                    check,
                   ),
                 ];
           for (const [i, { index }] of group.entries()) found[index] = results[i]!;
@@ -104,7 +135,7 @@ export class Searcher implements Disposable {
       }
     }
     for (const pass of passes) {
-      signal?.throwIfAborted();
+      check();
       await pass();
     }
     return found;
@@ -116,13 +147,13 @@ export class Searcher implements Disposable {
     side: number,
     overlap: number,
     detection: Detection,
-    signal?: AbortSignal,
+    check: () => void = () => undefined,
   ): Promise<Found> {
     const { cutTile, mergeTiles, tilesOf } = await import('./tiles.js');
     const found = [];
     let cut = false;
     for (const tile of tilesOf(picture, side, overlap)) {
-      signal?.throwIfAborted();
+      check();
       const placement = { scale: 1, width: tile.width, height: tile.height };
       const [result] = await this.#pass(tile, [{ picture: cutTile(picture, tile), placement, index: 0 }], detection);
       found.push({ tile, faces: result!.faces });

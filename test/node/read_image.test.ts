@@ -120,7 +120,9 @@ test('a model made in one call owns the device that it opened, and no other', as
   const other = await RetinaFace.create({ device });
   other.dispose();
   assert.ok((await model.detect(path, { size: 64 })).length >= 0);
+  const searching = model.detect(await readImage(path), { size: 64 });
   model.dispose();
+  await assert.rejects(searching, { name: 'DisposedError' });
   assert.equal((await device.lost).reason, 'destroyed');
   const seen: unknown[] = [];
   const slips: readonly (readonly [object, RegExp])[] = [

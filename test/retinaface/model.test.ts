@@ -108,6 +108,40 @@ test('a disposed model frees all of its memory and says so when used', async () 
   await assert.rejects(model.detect(picture(64, 48)), { name: 'DisposedError' });
 });
 
+/** Of two sizes, so that they are searched one after the other. */
+const twoSizes = [picture(64, 48), picture(48, 64)];
+
+/** Any two formulas are other weights: here the same with a bias moved. */
+function otherState(): typeof mobilenet {
+  const [name, tensor] = [...mobilenet].find(([key]) => key.endsWith('.bias'))!;
+  return new Map(mobilenet).set(name, { ...tensor, data: tensor.data.map((v) => v + 0.5) });
+}
+
+test('weights that are loaded while pictures are searched are those of the next search', async () => {
+  using model = mobilenetModel();
+  const loaded = gpu.memory().bytes;
+  const options = { scoreThreshold: 0.1, maxFaces: 3 };
+  const before = await model.detect(twoSizes, options);
+  const underWay = model.detect(twoSizes, options);
+  model.loadState(otherState(), 'others');
+  assert.deepEqual(await underWay, before);
+  assert.notDeepEqual(await model.detect(twoSizes, options), before);
+  model.loadState(mobilenet, 'formula');
+  assert.equal(gpu.memory().bytes, loaded, 'what was replaced is freed');
+});
+
+test('a model that is disposed of while it searches says so, and frees all of its memory', async () => {
+  const before = gpu.memory().bytes;
+  const model = mobilenetModel();
+  const [searching, told] = [
+    model.detect(twoSizes),
+    { name: 'DisposedError', message: /RetinaFace: expected a live model/ },
+  ];
+  model.dispose();
+  await assert.rejects(searching, told);
+  assert.equal(gpu.memory().bytes, before);
+});
+
 test('weights that do not fit are refused and leave the model as it was', async () => {
   using model = mobilenetModel();
   const bytes = gpu.memory().bytes;
