@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { queryObjects } from 'node:v8';
 import { test } from 'uvu';
 import { BEING_ENCODED, BufferPool, largestTensor } from '../../src/gpu/buffers.js';
 import { Gpu } from '../../src/gpu/gpu.js';
@@ -147,6 +148,16 @@ test('a submission ends after so many dispatches', async () => {
   for (let i = 0; i < 600; i++) relu(x).dispose();
   await gpu.finish();
   assert.equal(gpu.counters().submissions, before + 3);
+});
+
+test('reads leave nothing behind in JavaScript, however many there are', async () => {
+  using x = Tensor.from(device, [1], [1]);
+  const promises = async (reads: number): Promise<number> => {
+    for (let i = 0; i < reads; i++) await x.read();
+    return queryObjects(Promise, { format: 'count' });
+  };
+  const before = await promises(20);
+  assert.ok((await promises(200)) < before + 20, 'a promise of each read is held by something that lives on');
 });
 
 test('a profile of more than 2,048 dispatches has all of them', async () => {
