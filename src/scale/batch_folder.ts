@@ -94,14 +94,56 @@ export async function readManifest(folder: string): Promise<Manifest | undefined
   } catch {
     value = undefined;
   }
-  if (typeof value === 'object' && value !== null && 'format' in value && value.format === FORMAT)
-    return value as Manifest;
+  if (isManifest(value)) return value;
+  const format = isObject(value) && value['format'] === FORMAT;
   throw new FileError({
     operation: `read ${path}`,
     expected: `a manifest of the format '${FORMAT}'`,
-    got: 'another file',
-    remedy: 'Name a folder that `retinaface detect --out` wrote, or an empty one.',
+    got: format ? 'one that was changed' : 'another file',
+    remedy: format
+      ? 'Remove that file, and run the command of its shard again: parts that are written stay.'
+      : 'Name a folder that `retinaface detect --out` wrote, or an empty one.',
   });
+}
+
+const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+const isText = (value: unknown): value is string => typeof value === 'string';
+
+/** Whether a file says all that going on and merging take from it. */
+function isManifest(value: unknown): value is Manifest {
+  if (!isObject(value) || value['format'] !== FORMAT) return false;
+  const { shard, list, part, options, weights, program, adapters, complete, failed, parts } = value;
+  const isPart = (each: unknown): boolean =>
+    isObject(each) && isPartName(each['file']) && isCount(each['pictures']) && isCount(each['failed']) && isText(each['sha256']); // prettier-ignore
+  const isAdapter = (each: unknown): boolean =>
+    isObject(each) && isText(each['name']) && isObject(each['choices']) && Object.values(each['choices']).every(isText);
+  return (
+    isObject(shard) &&
+    isCount(shard['index']) &&
+    isCount(shard['count']) &&
+    shard['index'] < shard['count'] &&
+    isObject(list) &&
+    isCount(list['pictures']) &&
+    isText(list['sha256']) &&
+    isCount(part) &&
+    part > 0 &&
+    isObject(options) &&
+    isObject(weights) &&
+    'configuration' in value &&
+    isText(program) &&
+    Array.isArray(adapters) &&
+    adapters.every(isAdapter) &&
+    (complete === false || (complete === true && isCount(failed) && Array.isArray(parts) && parts.every(isPart)))
+  );
+}
+
+/** A file of a part lies in the folder of its shard, and nowhere else. */
+function isPartName(value: unknown): boolean {
+  return isText(value) && /^part-\d{6,}\.jsonl$/.test(value);
 }
 
 function isAbsent(cause: unknown): boolean {

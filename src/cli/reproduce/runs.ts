@@ -109,6 +109,31 @@ export interface RunResult {
   readonly finished?: (Figures & { readonly steps: number; readonly seconds: number }) | undefined;
 }
 
+/** Whether a file holds all that a report is made of, of the run that it should be of. */
+function isResult(value: unknown, variant: Variant, seed: number): value is RunResult {
+  const isObject = (each: unknown): each is Readonly<Record<string, unknown>> =>
+    typeof each === 'object' && each !== null && !Array.isArray(each);
+  const numbers = (object: Readonly<Record<string, unknown>>, names: readonly string[], some: (n: number) => boolean) =>
+    names.every((name) => typeof object[name] === 'number' && some(object[name]));
+  // A precision of no faces is NaN, which JSON has as null.
+  const isFigures = (each: unknown): boolean =>
+    isObject(each) &&
+    SUBSETS.every((subset) => each[subset] === null || numbers(each, [subset], (n) => n >= 0 && n <= 1));
+  if (!isObject(value) || value['variant'] !== variant || value['seed'] !== seed) return false;
+  const { settings, adapter, log, real, finished } = value;
+  if (!isObject(settings)) return false;
+  const spent = ['steps', 'seconds'];
+  return (
+    typeof adapter === 'string' &&
+    Array.isArray(log) &&
+    numbers(value, ['parameters', ...spent], (n) => n >= 0) &&
+    isFigures(value[settings['photographs'] === undefined ? 'synthetic' : 'photographs']) &&
+    (settings['real'] === null || isFigures(real)) &&
+    (settings['finish'] === null ||
+      (isFigures(finished) && isObject(finished) && numbers(finished, spent, (n) => n >= 0)))
+  );
+}
+
 const runFolder = (out: string, variant: Variant, seed: number): string => join(out, `${variant}-${seed}`);
 
 /**
@@ -123,8 +148,9 @@ export async function finishedRun(
   if (!existsSync(path)) return undefined;
   let result: RunResult;
   try {
-    result = JSON.parse(new TextDecoder().decode(await readBytes(path, 'read the run'))) as RunResult;
-    result = { ...result, log: readLog(result.log.map((entry) => JSON.stringify(entry)).join('\n')) };
+    const value: unknown = JSON.parse(new TextDecoder().decode(await readBytes(path, 'read the run')));
+    if (!isResult(value, variant, seed)) throw new TypeError('fields that are missing, or of another kind');
+    result = { ...value, log: readLog(value.log.map((entry) => JSON.stringify(entry)).join('\n')) };
   } catch (cause) {
     throw new FileError({
       operation: `read ${path}`,

@@ -68,20 +68,27 @@ export class HeldEvaluation {
 }
 
 interface KeptFigures {
-  readonly weights?: string;
-  readonly pictures?: string;
+  readonly weights: string;
+  readonly pictures: string;
   readonly figures: HeldFigures;
 }
 
 /** What was kept before; nothing where it cannot be read, for it can be measured again. */
-async function keptFigures(path: string): Promise<KeptFigures | undefined> {
+export async function keptFigures(path: string): Promise<KeptFigures | undefined> {
   try {
     const value: unknown = JSON.parse(new TextDecoder().decode(await readBytes(path, 'read figures')));
-    return typeof value === 'object' && value !== null && 'figures' in value ? (value as KeptFigures) : undefined;
+    const { weights, pictures, figures } = value as Partial<Record<keyof KeptFigures, unknown>>;
+    if (typeof weights !== 'string' || typeof pictures !== 'string' || !isObject(figures)) return undefined;
+    // Of no faces there is no precision: NaN, which JSON has as null.
+    const entries = Object.entries(figures).map(([name, number]) => [name, number === null ? NaN : number] as const);
+    if (!entries.every((entry): entry is [string, number] => typeof entry[1] === 'number')) return undefined;
+    return { weights, pictures, figures: Object.fromEntries(entries) };
   } catch {
     return undefined;
   }
 }
+
+const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null;
 
 const LANDMARKS = `landmarks from ${LANDMARK_HEIGHT} px`;
 
