@@ -1,23 +1,28 @@
 // The device destroyed at random moments of everything that runs for a while.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
-import { LastingModel } from '../../src/node/lasting.js';
+import { detect } from '../../src/cli/detect.js';
+import { evaluate } from '../../src/cli/evaluate.js';
 import { train } from '../../src/cli/train.js';
 import { faceTargets } from '../../src/data/batch.js';
+import { formatJsonLines } from '../../src/data/labels.js';
+import { syntheticScene } from '../../src/data/synthetic.js';
 import { evaluateModel } from '../../src/evaluate/evaluate_model.js';
 import { groundTruthFromSamples } from '../../src/evaluate/ground_truth.js';
 import { DeviceLostError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { requestDevice } from '../../src/node/device.js';
+import { LastingModel } from '../../src/node/lasting.js';
 import { RetinaFace } from '../../src/node/retinaface.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { encodeCheckpoint } from '../../src/train/checkpoint.js';
 import { freeBatch, Trainer } from '../../src/train/trainer.js';
 import { drawnPicture } from '../helpers/drawn_picture.js';
 import { formulaTensor } from '../helpers/formula.js';
+import { contentsOf, drawScenes } from '../scale/retinaface.js';
 import { assertNoFaults, figures, MemoryTrend, randomOfCase, times } from './harness.js';
 
 /** Milliseconds after which work on a lost device hangs, on a machine that has other work. */
@@ -202,6 +207,80 @@ test('a training of the command line whose devices are destroyed opens others, a
     }
     assert.ok(destroyed > 0, 'no device was destroyed in time');
     figures('trainings on lost devices', { trainings: rounds, 'devices destroyed': destroyed });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+/** Runs a command in this process; answers its exit code and what it wrote to standard output. */
+async function outputOf(command: () => Promise<number>): Promise<{ readonly code: number; readonly text: string }> {
+  const write = process.stdout.write.bind(process.stdout);
+  let text = '';
+  process.stdout.write = (chunk: string | Uint8Array): boolean => {
+    text += typeof chunk === 'string' ? chunk : new TextDecoder().decode(chunk);
+    return true;
+  };
+  try {
+    const code = await command();
+    return { code, text };
+  } finally {
+    process.stdout.write = write;
+  }
+}
+
+test('jobs of the command line whose devices are destroyed open others, and lose nothing', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'retinaface-torture-'));
+  const devices = await reachable();
+  const scenes = join(folder, 'pictures');
+  await drawScenes(scenes, 18);
+  const samples = Array.from({ length: 18 }, (_, i) => {
+    const { faces } = syntheticScene(7, i, { size: i % 3 === 0 ? 64 : 96, faces: [0, 2], faceHeights: [24, 56] });
+    return { name: `scene_${String(i).padStart(4, '0')}.jpg`, faces };
+  });
+  const truth = join(folder, 'truth.jsonl');
+  writeFileSync(truth, formatJsonLines(samples));
+  const search = ['--size', '64', '--quiet'];
+  const jobs: Readonly<Record<string, (out: string) => () => Promise<number>>> = {
+    'detect --json': () => () => detect.run([scenes, '--json', ...search]),
+    'detect --out': (out) => () => detect.run([scenes, '--out', out, '--part', '4', '--batch', '3', ...search]),
+    'evaluate': (out) => () => evaluate.run(['--ground-truth', truth, '--images', scenes, '--weights', 'faces', '--out', out, '--json', ...search]), // prettier-ignore
+  };
+  /** Exit code, output and files of a job, whatever the folder is called. */
+  const resultOf = async (name: string, out: string): Promise<object> => {
+    mkdirSync(out);
+    const output = await outputOf(jobs[name]!(out));
+    return { ...output, files: await contentsOf(out) };
+  };
+  try {
+    const names = Object.keys(jobs);
+    const expected: object[] = [];
+    const whole: number[] = [];
+    for (const name of names) {
+      expected.push(await resultOf(name, join(folder, `undisturbed ${name}`)));
+      const began = performance.now();
+      assert.deepEqual(await resultOf(name, join(folder, `again ${name}`)), expected.at(-1), name);
+      whole.push(performance.now() - began);
+    }
+    let destroyed = 0;
+    const rounds = times(6, 90);
+    for (let round = 0; round < rounds; round++) {
+      const random = randomOfCase('jobs on lost devices', round);
+      const which = round % names.length;
+      const before = devices.length;
+      // Two at most: as many as may be lost with nothing done in between, and one to go on with.
+      const timers = [random.next(), random.next()].map((share) =>
+        setTimeout(() => {
+          devices.at(-1)?.destroy();
+        }, share * whole[which]!),
+      );
+      const result = await resultOf(names[which]!, join(folder, `round ${round}`));
+      for (const timer of timers) clearTimeout(timer);
+      assert.deepEqual(result, expected[which], `round ${round}, ${names[which]!}`);
+      destroyed += devices.length - before - 1;
+      rmSync(join(folder, `round ${round}`), { recursive: true });
+    }
+    assert.ok(destroyed >= rounds / 3, `only ${destroyed} devices were destroyed in time`);
+    figures('jobs on lost devices', { jobs: rounds, 'devices lost in the middle': destroyed });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

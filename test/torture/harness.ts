@@ -22,9 +22,16 @@ export function randomOfCase(theme: string, index: number): Random {
   return new CounterRandom([seed, ...Buffer.from(theme), index]);
 }
 
-/** Prints what a theme measured, with the form and the seed that repeat it. */
+let since = performance.now();
+
+/** Prints what a theme measured, with the form and the seed that repeat it, the time it took and the most memory so far. */
 export function figures(theme: string, numbers: Readonly<Record<string, number | string>>): void {
-  const text = Object.entries(numbers).map(([name, value]) => `${name} ${round(value)}`);
+  const seconds = Math.round((performance.now() - since) / 1000);
+  since = performance.now();
+  // In KiB, on every platform.
+  const peak = Math.round(process.resourceUsage().maxRSS / 1024);
+  const all = { ...numbers, seconds, 'MiB of memory at most': peak };
+  const text = Object.entries(all).map(([name, value]) => `${name} ${round(value)}`);
   console.log(`${theme} (${form}, seed ${seed}): ${text.join(', ')}`);
 }
 
@@ -36,50 +43,65 @@ function round(value: number | string): string {
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 
-/** Bytes that this process holds, after what is garbage is gone. */
-export function processBytes(): number {
-  collect();
-  collect();
-  return process.memoryUsage.rss();
-}
-
 const MEBIBYTE = 2 ** 20;
 
+/** Bytes by what holds them. */
+type Bytes = Readonly<Record<string, number>>;
+
+/** What this process holds, after what is garbage is gone: all of it, and of that the objects and arrays of JavaScript. */
+function processBytes(): Bytes {
+  collect();
+  collect();
+  const { rss, heapUsed, external } = process.memoryUsage();
+  return { process: rss, JavaScript: heapUsed + external };
+}
+
 /**
- * The memory of this process over a long loop. It grows at first, while caches and the heaps of the allocators fill; from a
- * third of the way on it must not: the second third is compared with the last by the least of its samples, for what waits to
- * be collected comes and goes.
+ * Memory over a long loop. It grows at first, while caches, pools and the heaps of the allocators fill; from a third of the way
+ * on it must not: the second third is compared with the last by the least of its samples, for what waits to be collected or
+ * to be given back comes and goes.
  */
 export class MemoryTrend {
-  readonly #samples: { readonly at: number; readonly bytes: number }[] = [];
+  readonly #samples: { readonly at: number; readonly bytes: Bytes }[] = [];
   readonly #every: number;
   readonly #total: number;
+  readonly #also: () => Bytes;
 
-  /** `total`: rounds of the loop. */
-  constructor(total: number, samples = 30) {
+  /** `total`: rounds of the loop. `also`: what is measured beside the process. */
+  constructor(total: number, samples = 30, also: () => Bytes = () => ({})) {
     this.#total = total;
     this.#every = Math.max(1, Math.floor(total / samples));
+    this.#also = also;
   }
 
   /** To be called once a round, from 0. */
   note(round: number): void {
     if (round % this.#every === 0 || round === this.#total - 1) {
-      this.#samples.push({ at: round / this.#total, bytes: processBytes() });
+      this.#samples.push({ at: round / this.#total, bytes: { ...processBytes(), ...this.#also() } });
     }
   }
 
-  /** MiB at the end, and how many more than in the middle of the loop. */
-  get figures(): { readonly 'MiB at the end': number; readonly 'MiB grown since a third': number } {
-    return {
-      'MiB at the end': (this.#samples.at(-1)?.bytes ?? 0) / MEBIBYTE,
-      'MiB grown since a third': this.growth / MEBIBYTE,
-    };
+  /** Of each what it is at the end, and how much more than in the middle of the loop, in MiB. */
+  get figures(): Readonly<Record<string, number>> {
+    const result: Record<string, number> = {};
+    for (const [name, bytes] of Object.entries(this.#samples.at(-1)?.bytes ?? {})) {
+      result[`MiB of ${name} at the end`] = bytes / MEBIBYTE;
+      const growth = this.growthOf(name);
+      // A loop may be too short to tell.
+      if (Number.isFinite(growth)) result[`MiB of ${name} grown since a third`] = growth / MEBIBYTE;
+    }
+    return result;
   }
 
-  /** Bytes that the last third holds more than the second. */
+  /** Bytes that the last third of the process's samples holds more than the second. */
   get growth(): number {
+    return this.growthOf('process');
+  }
+
+  /** The same of something else that is measured. */
+  growthOf(name: string): number {
     const least = (from: number, to: number): number =>
-      Math.min(...this.#samples.filter(({ at }) => at >= from && at < to).map(({ bytes }) => bytes));
+      Math.min(...this.#samples.filter(({ at }) => at >= from && at < to).map(({ bytes }) => bytes[name]!));
     return least(2 / 3, 1) - least(1 / 3, 2 / 3);
   }
 }

@@ -1,10 +1,14 @@
 // Damaged files of every kind that the library reads: each is read, or refused with an error of the library's own.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { test } from 'uvu';
+import { readConfiguration, wholeConfiguration } from '../../src/cli/model_options.js';
+import { finishedRun, type Settings } from '../../src/cli/reproduce/runs.js';
+import { figuresText, keptFigures } from '../../src/cli/train/evaluation.js';
+import { inOrder, Workdir } from '../../src/cli/train/workdir.js';
 import { parseJsonLines, parseRetinaFaceLabels, parseWiderBoxes } from '../../src/data/labels.js';
 import {
   groundTruthFromBoxes,
@@ -13,15 +17,20 @@ import {
   groundTruthFromMatlab,
   groundTruthFromRetinaFaceLabels,
   pictureName,
+  SUBSETS,
 } from '../../src/evaluate/ground_truth.js';
 import { readMatlab } from '../../src/evaluate/matlab.js';
 import { parsePredictions } from '../../src/evaluate/predictions.js';
 import { readTar } from '../../src/evaluate/tar.js';
-import { RetinaFaceError } from '../../src/gpu/errors.js';
+import { FileError, RetinaFaceError } from '../../src/gpu/errors.js';
+import { Gpu } from '../../src/gpu/gpu.js';
 import { decodeImage, encodeJpeg, encodePng } from '../../src/node/codecs.js';
 import { readRunFolder } from '../../src/node/run_folder.js';
+import { configurations, narrowed } from '../../src/retinaface/config.js';
+import { RetinaFace } from '../../src/retinaface/retinaface.js';
+import { BatchFolder, listOf, openMerge } from '../../src/scale/batch_folder.js';
 import type { Random } from '../../src/tensor/random.js';
-import { readPosition } from '../../src/train/checkpoint.js';
+import { encodeCheckpoint, readPosition } from '../../src/train/checkpoint.js';
 import {
   damagedLine,
   eventFileHead,
@@ -31,12 +40,15 @@ import {
   resumeEvents,
   resumeLog,
 } from '../../src/train/event_log.js';
+import { Trainer } from '../../src/train/trainer.js';
+import { decodeChoices, encodeChoices } from '../../src/tune/kept.js';
 import { toParameterNames } from '../../src/weights/names.js';
 import { readWeights } from '../../src/weights/read.js';
 import { readSafetensors, writeSafetensors } from '../../src/weights/safetensors.js';
 import type { StateTensor } from '../../src/weights/state.js';
 import { crc32 } from '../../src/weights/zip.js';
 import { cells, chars, compressed, doubles, matlabFile, numeric } from '../evaluate/matlab_files.js';
+import { testDevice as device } from '../helpers/device.js';
 import { drawnPicture } from '../helpers/drawn_picture.js';
 import { bytesOf, dict, f32, int, legacyFile, pickle, tensor, zipArchive } from '../weights/torch_files.js';
 import { assertNoFaults, figures, MemoryTrend, randomOfCase, times } from './harness.js';
@@ -314,6 +326,116 @@ async function readFolder(name: string, bytes: Uint8Array): Promise<void> {
   assert.ok(run.batch > 0 && Number.isInteger(run.seed), `the batch ${run.batch} and the seed ${run.seed} of a run`);
 }
 
+// Trainings that are gone on from, on the device.
+
+const model = new RetinaFace(device, narrowed(configurations.baseline, 1 / 16));
+model.initialise(1);
+const trainer = new Trainer(model.network);
+const IDENTITY = inOrder(JSON.parse(RUN) as object);
+const position = { step: 4, epoch: 1, stepInEpoch: 1, run: IDENTITY };
+const WHOLE = await encodeCheckpoint(trainer, position);
+
+/** Goes on in a folder in which one file is the given one; what was gone on from must count, and log and events be whole. */
+async function goOn(name: 'last.safetensors' | 'log.jsonl' | 'events.tfevents', bytes: Uint8Array): Promise<void> {
+  const workdir = inFolder('workdir');
+  mkdirSync(workdir, { recursive: true });
+  const files = { 'last.safetensors': WHOLE, 'log.jsonl': LOG, 'events.tfevents': EVENTS };
+  for (const [other, content] of Object.entries(files)) writeFileSync(join(workdir, other), other === name ? bytes : content); // prettier-ignore
+  const { from } = await Workdir.open(workdir, trainer, IDENTITY);
+  assert.ok(
+    [from.step, from.epoch, from.stepInEpoch].every((n) => Number.isSafeInteger(n) && n >= 0),
+    'a position',
+  );
+  const log = readFileSync(join(workdir, 'log.jsonl'), 'utf8');
+  assert.equal(damagedLine(log), undefined, 'the log is whole');
+  assert.ok(readLog(log).every(({ step }) => step <= from.step), 'the log ends where the run stood'); // prettier-ignore
+  assert.deepEqual(readdirSync(workdir).sort(), Object.keys(files).sort(), 'nothing else is left there');
+}
+
+// Batch jobs.
+
+const NAMES = ['a.jpg', 'b.jpg', 'c.jpg'];
+const JOB = {
+  shard: { index: 0, count: 1 },
+  list: listOf(NAMES),
+  part: 2,
+  options: { scoreThreshold: 0.5, size: null },
+  weights: { sha256: 'f00' },
+  configuration: null,
+  program: '0.1.0',
+};
+const batch = await BatchFolder.open(inFolder('batch'), JOB, NAMES);
+await batch.searchOn({ name: 'an adapter', choices: { 'conv 3×3': 'winograd' } });
+const begun = readFileSync(join(batch.folder, 'manifest.json'));
+await batch.write(0, [{ file: 'a.jpg', width: 4, height: 3, faces: [] }, { file: 'b.jpg', error: { name: 'ImageError', message: 'torn' } }]); // prettier-ignore
+await batch.write(1, [{ file: 'c.jpg', width: 4, height: 3, faces: [{ score: 0.5 }] }]);
+await batch.complete();
+const BATCH = Object.fromEntries(
+  readdirSync(batch.folder).map((name) => [name, readFileSync(join(batch.folder, name))]),
+);
+
+/** Goes on with a job, and merges it, where one file is the given one. */
+async function readBatch(name: string, bytes: Uint8Array, others = BATCH): Promise<void> {
+  for (const [other, content] of Object.entries(others)) writeFileSync(join(batch.folder, other), other === name ? bytes : content); // prettier-ignore
+  const merged = (async () => {
+    const { check, pictures } = await openMerge([inFolder('batch')]);
+    await check();
+    assert.ok(Number.isSafeInteger(pictures) && pictures >= 0, `${pictures} pictures`);
+  })();
+  const goneOn = merged
+    .catch(() => undefined)
+    .then(async () => {
+      const opened = await BatchFolder.open(inFolder('batch'), JOB, NAMES);
+      await opened.missing();
+      const choices = await opened.searchOn({ name: 'an adapter', choices: {} });
+      for (const choice of Object.values(choices)) assert.equal(typeof choice, 'string');
+      await opened.complete();
+    });
+  const results = await Promise.allSettled([merged, goneOn]);
+  const refused = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as unknown] : []));
+  for (const error of refused) assertOwn(error);
+  if (refused.length === results.length) throw refused[0] as Error;
+}
+
+// Runs of a study, and what else is kept in files.
+
+const SETTINGS: Settings = {
+  budget: { steps: 4 },
+  foundation: null,
+  finish: null,
+  real: null,
+  loss: 'report',
+  width: 0.25,
+  size: 96,
+  batch: 8,
+  scenes: 12,
+  held: 4,
+  rate: 0.02,
+  clip: 30,
+};
+const figuresOfRun = { easy: 0.5, medium: 0.25, hard: 0.125 };
+const STUDY = JSON.stringify({
+  settings: SETTINGS,
+  variant: 'baseline',
+  seed: 1,
+  adapter: 'an adapter',
+  parameters: 1000,
+  steps: 4,
+  seconds: 2.5,
+  log: entries,
+  synthetic: figuresOfRun,
+  finished: { ...figuresOfRun, steps: 2, seconds: 1 },
+});
+const KEPT = JSON.stringify({ weights: 'f00', pictures: 'ba5', figures: { 'AP 50 px': 0.5, AP: null } });
+const CONFIGURATION = JSON.stringify({
+  name: 'context',
+  input: { order: 'rgb', mean: [104, 117, 123] },
+  levels: [4, 8, 16, 32, 64].map((stride) => ({ stride, sizes: [4 * stride, 6 * stride] })),
+  variances: [0.1, 0.2],
+});
+const gpu = Gpu.of(device);
+const CHOICES = encodeChoices(gpu, new Map([['conv 3×3', 'winograd']]));
+
 const KINDS: readonly Kind[] = [
   { name: 'PNG', files: pngs, read: readPicture },
   { name: 'PNG with right sums', files: pngs, repair: withSums, read: readPicture },
@@ -458,6 +580,70 @@ const KINDS: readonly Kind[] = [
       const kept = resumeEvents(bytes, { step: 2 });
       assert.ok(kept.length <= bytes.length);
       assert.deepEqual(resumeEvents(kept, { step: 2 }), kept);
+    },
+  },
+  { name: 'checkpoint gone on from', files: [WHOLE], read: (bytes) => goOn('last.safetensors', bytes) },
+  { name: 'log gone on from', files: [Buffer.from(LOG)], text: true, read: (bytes) => goOn('log.jsonl', bytes) },
+  { name: 'events gone on from', files: [EVENTS], read: (bytes) => goOn('events.tfevents', bytes) },
+  {
+    name: 'manifest of a batch',
+    files: [BATCH['manifest.json']!, begun],
+    text: true,
+    read: (bytes) => readBatch('manifest.json', bytes),
+  },
+  {
+    name: 'part of a batch',
+    files: [BATCH['part-000000.jsonl']!],
+    text: true,
+    read: (bytes) => readBatch('part-000000.jsonl', bytes, { ...BATCH, 'manifest.json': begun }),
+  },
+  {
+    name: 'run of a study',
+    files: [Buffer.from(STUDY)],
+    text: true,
+    async read(bytes) {
+      mkdirSync(inFolder('study/baseline-1'), { recursive: true });
+      writeFileSync(inFolder('study/baseline-1/result.json'), bytes);
+      const study = { out: inFolder('study'), settings: SETTINGS, say: () => undefined };
+      const run = await finishedRun(study, 'baseline', 1);
+      // What the report is made of.
+      for (const number of [run!.seed, run!.parameters, run!.steps, run!.seconds])
+        assert.equal(typeof number, 'number');
+      for (const subset of SUBSETS) {
+        const precision = run!.synthetic![subset] as number | null;
+        assert.ok(precision === null || (precision >= 0 && precision <= 1), subset);
+      }
+    },
+  },
+  {
+    name: 'figures to compare',
+    files: [Buffer.from(KEPT)],
+    text: true,
+    async read(bytes) {
+      writeFileSync(inFolder('compared.json'), bytes);
+      const kept = await keptFigures(inFolder('compared.json'));
+      if (kept) assert.ok(figuresText(kept.figures).length >= 0);
+      else throw new FileError({ operation: 'read', expected: 'figures', got: 'none', remedy: 'Measure again.' });
+    },
+  },
+  {
+    name: 'configuration',
+    files: [Buffer.from(CONFIGURATION)],
+    text: true,
+    async read(bytes) {
+      writeFileSync(inFolder('network.json'), bytes);
+      const { levels } = wholeConfiguration((await readConfiguration(inFolder('network.json'), 'train'))!, 'train');
+      assert.ok(levels.every(({ sizes }) => sizes.every(Number.isFinite)));
+    },
+  },
+  {
+    name: 'choices of a tuner',
+    files: [Buffer.from(CHOICES)],
+    text: true,
+    read(bytes) {
+      const choices = decodeChoices(gpu, new TextDecoder().decode(bytes));
+      if (typeof choices !== 'string') return;
+      throw new FileError({ operation: 'read', expected: 'choices', got: choices, remedy: 'Tune again.' });
     },
   },
   {
