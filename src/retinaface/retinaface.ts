@@ -1,6 +1,6 @@
 import { checkOptions, isPromise } from '../gpu/arguments.js';
 import type { Choices } from '../gpu/choices.js';
-import { ArgumentError, DeviceLostError, DisposedError, WeightsError } from '../gpu/errors.js';
+import { ArgumentError, DisposedError, WeightsError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
 import { checkPicture, type Picture } from '../image/picture.js';
@@ -305,8 +305,8 @@ export class RetinaFace implements Disposable {
       check();
       return await this.#searcher!.search(read, detection, check);
     } catch (error) {
-      // A device of its own goes with the model: that is what the caller did.
-      if (error instanceof DeviceLostError && this.#ownsDevice) this.#assertLive();
+      // A device of its own goes with the model: that is what the caller did, and no loss.
+      check();
       throw error;
     } finally {
       free(read);
@@ -339,7 +339,10 @@ export class RetinaFace implements Disposable {
     const [before, searcher] = [this.#network, this.#searcher];
     this.#network = network;
     this.#searcher = new Searcher(this.gpu, network);
-    searcher?.retire(() => before?.dispose());
+    searcher?.retire(() => {
+      searcher.dispose();
+      before?.dispose();
+    });
   }
 
   #assertLive(): void {

@@ -64,11 +64,7 @@ export class Searcher implements Disposable {
    * where it throws.
    * @throws LimitError before anything is allocated for a size that does not fit, naming one that does; what `check` throws.
    */
-  async search(
-    pictures: readonly AnyPicture[],
-    detection: Detection,
-    check: () => void = () => undefined,
-  ): Promise<Found[]> {
+  async search(pictures: readonly AnyPicture[], detection: Detection, check?: () => void): Promise<Found[]> {
     this.#running++;
     try {
       const { scales, turns } = detection;
@@ -87,28 +83,22 @@ export class Searcher implements Disposable {
     }
   }
 
-  /** Frees what is held, and calls `then`, once the searches under way have ended; they end as they would have. */
+  /** Calls `then` once the searches under way have ended: they end as they would have. None may begin any more. */
   retire(then: () => void): void {
-    this.#whenIdle = () => {
-      this.dispose();
-      then();
-    };
+    this.#whenIdle = then;
     this.#idle();
   }
 
   #idle(): void {
-    if (this.#running > 0) return;
-    const then = this.#whenIdle;
-    this.#whenIdle = undefined;
-    then?.();
+    if (this.#running === 0) this.#whenIdle?.();
   }
 
   /**
    * Faces of each view. Those that fill the same canvas share passes, as many as fit the device; each is found exactly as it
    * would be alone. One that is searched pixel for pixel and does not fit is searched in tiles.
    */
-  async #searchViews(views: readonly View[], detection: Detection, check: () => void): Promise<Found[]> {
-    check();
+  async #searchViews(views: readonly View[], detection: Detection, check?: () => void): Promise<Found[]> {
+    check?.();
     const found = new Array<Found>(views.length);
     const passes: (() => Promise<void>)[] = [];
     for (const canvas of placeOnCanvases(views, detection.size)) {
@@ -135,7 +125,7 @@ export class Searcher implements Disposable {
       }
     }
     for (const pass of passes) {
-      check();
+      check?.();
       await pass();
     }
     return found;
@@ -147,13 +137,13 @@ export class Searcher implements Disposable {
     side: number,
     overlap: number,
     detection: Detection,
-    check: () => void = () => undefined,
+    check?: () => void,
   ): Promise<Found> {
     const { cutTile, mergeTiles, tilesOf } = await import('./tiles.js');
     const found = [];
     let cut = false;
     for (const tile of tilesOf(picture, side, overlap)) {
-      check();
+      check?.();
       const placement = { scale: 1, width: tile.width, height: tile.height };
       const [result] = await this.#pass(tile, [{ picture: cutTile(picture, tile), placement, index: 0 }], detection);
       found.push({ tile, faces: result!.faces });
