@@ -62,7 +62,7 @@ async function bundle({ source, names, file, entry, inference, kernels }) {
     target: 'es2022',
     platform: 'browser',
     logLevel: 'error',
-    banner: { js: `/*! ${name} ${version}, ${license}: licence and notes are in the package */` },
+    banner: { js: `/*! ${name} ${version}, ${license} */` },
     plugins: [
       {
         name: 'library',
