@@ -81,12 +81,27 @@ export function parse<T extends OptionTable>(
     read = parseArgs({ args: [...args], options: config, allowPositionals: true, strict: true, tokens: true });
   } catch (cause) {
     const code = cause instanceof Error && 'code' in cause ? cause.code : '';
-    const [, unknown] = /Unknown option '([^']*)'/.exec(String(cause)) ?? [];
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const [, unknown] = /Unknown option '([^']*)'/.exec(message) ?? [];
     if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION' && unknown !== undefined) {
-      const near = nearest(unknown, [...known.keys()]);
+      // Of letters behind one dash Node names the first.
+      const word = args.find((arg) => arg.startsWith(unknown)) ?? unknown;
+      if (/^-[^-]./.test(word)) return fail(word, `Write ./${word} where it is the name of a file.`, cause);
+      const near = nearest(word.replace(/=.*$/s, ''), [...known.keys()]);
       return fail(unknown, near === undefined ? 'Correct that argument.' : `Did you mean ${near}?`, cause);
     }
-    return fail(cause instanceof Error ? cause.message : String(cause), 'Correct that argument.', cause);
+    const [, name] = /Option '(--[\w-]+)/.exec(message) ?? [];
+    const option = name === undefined ? undefined : known.get(name)?.option;
+    if (code === 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE' && name !== undefined && option) {
+      if (option.isSwitch) return fail(`a value behind ${name}`, `Write ${name} alone.`, cause);
+      const value = option.value ?? 'VALUE';
+      return fail(
+        `${name} without ${value}`,
+        `Write ${name} ${value}, or ${name}=${value} where it begins with a dash.`,
+        cause,
+      );
+    }
+    return fail(message, 'Correct that argument.', cause);
   }
   const given = new Map<string, string[]>();
   for (const token of read.tokens) {
@@ -100,8 +115,8 @@ export function parse<T extends OptionTable>(
   return { values: values as Values<T>, words: read.positionals };
 }
 
-/** The name that one or two slips of a finger turn into this one. */
-function nearest(text: string, names: readonly string[]): string | undefined {
+/** The name that begins like this, or that one or two slips of a finger turned into it. */
+export function nearest(text: string, names: readonly string[]): string | undefined {
   const [best] = names
     .map((name) => ({ name, distance: name.startsWith(text) ? 1 : editDistance(text, name) }))
     .sort((a, b) => a.distance - b.distance);

@@ -1,11 +1,12 @@
+import { stat } from 'node:fs/promises';
 import { dirname, extname } from 'node:path';
 import { extractFaces } from '../image/extract.js';
 import type { Face } from '../image/face.js';
 import { makeFolder, writeFileAtomic, writeImage } from '../node/files.js';
 import { attempt, type Found as FoundIn } from '../scale/find.js';
-import { DrawnNames } from './drawn_names.js';
-import type { Input } from './inputs.js';
-import { number, text, type Values } from './options.js';
+import { DrawnNames, identityOf } from './drawn_names.js';
+import { type Input, PICTURES } from './inputs.js';
+import { number, text, type Values, wrong } from './options.js';
 
 type Found = FoundIn<Input>;
 
@@ -67,7 +68,7 @@ export class FaceFiles {
       await makeFolder(folder);
       folders.push({ align: aligned, names: await DrawnNames.of(folder, inputs, streaming) });
     }
-    if (csv !== undefined) await makeFolder(dirname(csv));
+    if (csv !== undefined) await checkTable(csv, inputs);
     return new FaceFiles(folders, margin, csv);
   }
 
@@ -102,6 +103,19 @@ export class FaceFiles {
   async end(): Promise<void> {
     if (this.#csv !== undefined) await writeFileAtomic(this.#csv, Buffer.from(`${this.#rows.join('\n')}\n`));
   }
+}
+
+/** Before pictures are searched for hours: the table has a place, and is no picture. @throws ArgumentError, FileError. */
+async function checkTable(path: string, inputs: readonly Input[]): Promise<void> {
+  await makeFolder(dirname(path));
+  const identity = await identityOf(path);
+  if (identity === undefined) return;
+  if ((await stat(path)).isDirectory()) {
+    throw wrong('detect', '--csv to be a file', `the folder ${path}`, 'Name a file in it: faces.csv.');
+  }
+  const identities = await Promise.all(inputs.map(({ file }) => identityOf(file)));
+  if (!PICTURES.has(extname(path).toLowerCase()) && !identities.includes(identity)) return;
+  throw wrong('detect', '--csv to be no picture', path, 'Name another file: that picture would be lost.');
 }
 
 function numbersOf({ score, box: { x1, y1, x2, y2 }, landmarks }: Face): (number | '')[] {

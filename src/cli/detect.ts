@@ -71,6 +71,14 @@ on, and the exit code is then 1.`,
       const remedy = 'Name pictures or folders, or `-` to read paths from standard input.';
       throw wrong('detect', 'pictures', 'none', remedy);
     }
+    if (sources.includes('')) {
+      throw wrong(
+        'detect',
+        'paths',
+        'an empty one',
+        'Look at what the shell was to put there: a variable, most often.',
+      );
+    }
     const run = {
       ...values,
       weights: values.weights ?? process.env['RETINAFACE_WEIGHTS'],

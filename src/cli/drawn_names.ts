@@ -44,7 +44,7 @@ export class DrawnNames {
 }
 
 /** What a file is, under whatever name; undefined where there is none. */
-async function identityOf(path: string): Promise<string | undefined> {
+export async function identityOf(path: string): Promise<string | undefined> {
   return stat(path, { bigint: true }).then(
     ({ dev, ino }) => `${dev}:${ino}`,
     () => undefined,

@@ -67,6 +67,8 @@ export async function* streamInputs(sources: readonly string[], options: InputOp
 /**
  * The sources of a job, each picture once: what `listInputs` finds, and for `-`, or a file that is text, the pictures that it
  * lists, one a line. Those are taken as they stand, so that a list of a million costs no look at the disk.
+ * @throws FileError for a list that cannot be read, and for what is not there and has not the name of a picture: it was meant to be
+ * one.
  */
 export async function listBatch(sources: readonly string[], options: InputOptions): Promise<Input[]> {
   const inputs = new Map<string, Input>();
@@ -75,8 +77,10 @@ export async function listBatch(sources: readonly string[], options: InputOption
   };
   for (const source of sources) {
     const list = source === '-' ? process.stdin : await openList(source);
-    if (!list) for (const input of await listInputs([source], options)) add(input);
-    else {
+    if (!list) {
+      for (const input of await listInputs([source], options)) add(input);
+      if (!isPattern(source) && !isPictureName(source)) await checkThere(source);
+    } else {
       try {
         for await (const line of createInterface({ input: list, crlfDelay: Infinity })) {
           if (line.trim() !== '') add({ file: line, below: basename(line) });
@@ -89,10 +93,23 @@ export async function listBatch(sources: readonly string[], options: InputOption
   return [...inputs.values()];
 }
 
+function isPictureName(path: string): boolean {
+  const ending = extname(path).toLowerCase();
+  return PICTURES.has(ending) || OTHER_PICTURES.has(ending);
+}
+
+/** @throws FileError where nothing is there. */
+async function checkThere(path: string): Promise<void> {
+  try {
+    await stat(path);
+  } catch (cause) {
+    throw fileError(`read pictures from ${path}`, 'a list, a picture or a folder', cause);
+  }
+}
+
 /** Reads a list; undefined for what is no file of text. */
 async function openList(path: string): Promise<Readable | undefined> {
-  const ending = extname(path).toLowerCase();
-  if (PICTURES.has(ending) || OTHER_PICTURES.has(ending)) return undefined;
+  if (isPictureName(path)) return undefined;
   const file = await open(path).catch(() => undefined);
   if (!file) return undefined;
   const start = Buffer.alloc(512);

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { RetinaFaceError } from '../gpu/errors.js';
-import { EXIT, exitCodeOf } from './command.js';
+import { EXIT, exitCodeOf, nearest } from './command.js';
 import { COMMANDS } from './commands.js';
 import { finish, guardOutput } from './output.js';
 import { version } from './version.js';
@@ -28,6 +28,7 @@ Exit codes: 0 done · 1 some input failed · 2 wrong usage · 3 no device, or th
 
 async function main(args: readonly string[]): Promise<number> {
   const [name, ...rest] = args;
+  if (name === 'help' && rest.length > 0) return main([...rest, '--help']);
   if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
     process.stdout.write(HELP);
     return name === undefined ? EXIT.usage : EXIT.done;
@@ -38,7 +39,9 @@ async function main(args: readonly string[]): Promise<number> {
   }
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (!command) {
-    process.stderr.write(`retinaface: no command '${name}'\n\n${HELP}`);
+    const near = nearest(name, [...Object.keys(COMMANDS), '--version', '--help']);
+    const remedy = near === undefined ? '`retinaface --help` lists them.' : `Did you mean ${near}?`;
+    process.stderr.write(`retinaface: expected a command, got '${name}'. ${remedy}\n`);
     return EXIT.usage;
   }
   if (rest.includes('--help') || rest.includes('-h')) {

@@ -61,14 +61,16 @@ test('--help names every command, and every command has a help of its own', asyn
   assert.equal(code, 0);
   for (const command of ['detect', 'convert', 'weights', 'doctor']) {
     assert.match(stdout, new RegExp(`retinaface ${command}`));
-    const help = await retinaface([command, '--help']);
+    const help = await retinaface(command === 'doctor' ? ['help', command] : [command, '--help']);
     assert.equal(help.code, 0);
     assert.match(help.stdout, new RegExp(`^retinaface ${command}`));
   }
 });
 
 test('wrong usage exits with 2 and says what is wrong', async () => {
-  assert.equal((await retinaface(['paint'])).code, 2);
+  const slip = await retinaface(['detcet', 'a.png']);
+  assert.deepEqual([slip.code, slip.stdout], [2, '']);
+  assert.equal(slip.stderr, "retinaface: expected a command, got 'detcet'. Did you mean detect?\n");
   for (const args of [
     ['detect'],
     ['detect', '--score', '7', 'a.png'],

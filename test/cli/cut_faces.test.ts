@@ -74,4 +74,26 @@ test('scales and rotations are lists', () => {
   assert.throws(() => read('--scales', '0'), /--scales to be a number of at least 0.01/);
 });
 
+test('a table takes the place of no picture and of no folder, which is told before any search', async () => {
+  const named = join(folder, 'named');
+  await mkdir(named);
+  const picturePath = join(named, 'picture');
+  const other = join(named, 'other.jpg');
+  for (const path of [picturePath, other]) await writeFile(path, encodePng(picture));
+  const tableAt = (csv: string) =>
+    FaceFiles.of(
+      { align: undefined, crop: undefined, margin: 0, csv },
+      [{ file: picturePath, below: 'picture' }],
+      false,
+    );
+  for (const [csv, got] of [
+    [picturePath, /no picture, got .*would be lost/],
+    [other, /no picture, got .*would be lost/],
+    [named, /a file, got the folder/],
+  ] as const) {
+    await assert.rejects(tableAt(csv), { name: 'ArgumentError', message: got });
+  }
+  await tableAt(join(named, 'faces.csv'));
+});
+
 test.run();

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { test } from 'uvu';
 import { DrawnNames } from '../../src/cli/drawn_names.js';
-import { listInputs } from '../../src/cli/inputs.js';
+import { listBatch, listInputs } from '../../src/cli/inputs.js';
 import { makeFolder } from '../../src/node/files.js';
 
 const root = await mkdtemp(join(tmpdir(), 'retinaface-inputs-'));
@@ -150,6 +150,17 @@ test('folders are made one by one; where none can be, that is an error and no wa
   await assert.rejects(makeFolder('/proc/retinaface/drawn'), { name: 'FileError' });
   await assert.rejects(makeFolder(at('p/x.jpg/in')), { name: 'FileError' });
   await assert.rejects(makeFolder(at('p/x.jpg')), { name: 'FileError', message: /a file of that name/ });
+});
+
+test('a list that is not there ends a job; a picture that is not there is one of the pictures', async () => {
+  await writeFile(at('list.txt'), 'x/1.png\nx/2.png\n');
+  const options = { recursive: false, onSkipped: () => undefined };
+  const listed = await listBatch([at('list.txt'), at('gone.png')], options);
+  assert.deepEqual(
+    listed.map(({ file }) => file),
+    ['x/1.png', 'x/2.png', at('gone.png')],
+  );
+  await assert.rejects(listBatch([at('lost.txt')], options), { name: 'FileError', message: /a list, a picture or/ });
 });
 
 test.run();
