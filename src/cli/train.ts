@@ -268,14 +268,17 @@ async function trainModel(
 
   if (run.dryRun) {
     const loaded = await load(0, 0);
-    let losses;
+    let first;
     let began = 0;
-    // The first pass compiles.
-    for (let pass = 0; pass < 2; pass++) {
+    // The first step compiles, the second records what later ones repeat.
+    for (let step = 0; step < 3; step++) {
       began = performance.now();
-      const batch = batchOf(0, loaded, 0);
-      losses = await trainer.read(trainer.accumulate(batch));
-      freeBatch(batch);
+      const parts = Array.from({ length: run.accumulate }, (_, part) => batchOf(step, loaded, part));
+      const sum = trainer.accumulate(parts);
+      trainer.step(0);
+      const { total: loss } = await trainer.read(sum);
+      first ??= loss;
+      for (const part of parts) freeBatch(part);
     }
     const seconds = (performance.now() - began) / 1000;
     const { peakDeviceBytes } = model.gpu.memory();
@@ -286,7 +289,7 @@ async function trainModel(
         `parameters      ${network.parameters.trainableCount.toLocaleString('en')}\n` +
         `steps           ${total.toLocaleString('en')} of ${perStep} pictures at ${run.size}×${run.size}\n` +
         `device memory   ${Math.round(peakDeviceBytes / 2 ** 20)} MiB at most\n` +
-        `time            about ${formatSeconds(seconds * run.accumulate * total)} (first loss ${losses?.total.toFixed(3) ?? '?'})\n`,
+        `time            about ${formatSeconds(seconds * total)} (first loss ${first?.toFixed(3) ?? '?'})\n`,
     );
     return EXIT.done;
   }

@@ -52,7 +52,7 @@ export interface Rehearsal {
 
 const CAPTURED = 0x01 | 0x02 | 0x10; // COPY_SRC | COPY_DST | RENDER_ATTACHMENT
 
-/** Memory kept for reuse goes back to the device after so many milliseconds without a submission. */
+/** Memory kept for reuse goes back to the device after so many milliseconds without a submission, and without waiting for one. */
 const IDLE = 10_000;
 
 /**
@@ -73,7 +73,7 @@ export class Gpu {
   readonly largestTensor: number;
   /** Settles when the device is lost, whoever lost it. */
   readonly lost: Promise<DeviceLostError>;
-  /** Milliseconds without a submission after which memory kept for reuse goes back to the device. */
+  /** Milliseconds after which memory kept for reuse goes back to the device where nothing was submitted or waited for meanwhile. */
   idleAfter = IDLE;
   /** Ways that were measured to be fastest on this device, in place of the rules; none unless `tune` found them. */
   choices: Choices = new Map();
@@ -90,6 +90,8 @@ export class Gpu {
   #captured: GPUTexture[] = [];
   #reads = 0;
   #lastUse = 0;
+  /** Reads and others that wait for the device. */
+  #waiting = 0;
   #idleTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** The one `Gpu` of a device, made at the first call; a `Gpu` is its own. */
@@ -146,6 +148,27 @@ export class Gpu {
     this.flush();
     this.#pool.trim();
     this.#readback.trim();
+    this.#settleDestroyed();
+  }
+
+  /**
+   * Dawn gives the memory of destroyed buffers back once it saw a later submission done, and looks only when it is called: an idle
+   * process would keep all of it.
+   */
+  #settleDestroyed(): void {
+    const submission = this.#commands.submission - 1;
+    try {
+      this.device.queue.submit([]);
+    } catch {
+      // A lost device has nothing to give back.
+      return;
+    }
+    this.device.queue.onSubmittedWorkDone().then(
+      () => {
+        this.#pool.done(submission);
+      },
+      () => undefined,
+    );
   }
 
   counters(): Counters {
@@ -350,14 +373,16 @@ export class Gpu {
     if (!gpu || this.#recording) throw new TypeError('a rehearsal or a plan has nothing to read');
     if (bytes === 0) return new ArrayBuffer(0);
     let submission = 0;
-    const copy = await this.#readback.read(bytes, (into, size) => {
-      this.#commands.encode((encoder) => {
-        encoder.copyBufferToBuffer(gpu, buffer.offset + byteOffset, into, 0, size);
-      });
-      submission = this.#commands.submission;
-      this.flush();
-      this.#reads++;
-    });
+    const copy = await this.#inUse(
+      this.#readback.read(bytes, (into, size) => {
+        this.#commands.encode((encoder) => {
+          encoder.copyBufferToBuffer(gpu, buffer.offset + byteOffset, into, 0, size);
+        });
+        submission = this.#commands.submission;
+        this.flush();
+        this.#reads++;
+      }),
+    );
     this.#pool.done(submission);
     return copy;
   }
@@ -367,7 +392,7 @@ export class Gpu {
     this.#checks.assertAlive();
     this.flush();
     const submission = this.#commands.submission - 1;
-    await this.#checks.settle(this.device.queue.onSubmittedWorkDone());
+    await this.#inUse(this.#checks.settle(this.device.queue.onSubmittedWorkDone()));
     this.#pool.done(submission);
   }
 
@@ -402,12 +427,23 @@ export class Gpu {
     }
   }
 
-  /** Trims after a while without a submission. The timer keeps no process alive. */
+  /** Waits for the device, which is in use for as long: a submission may take a slow one longer than idleness does. */
+  async #inUse<T>(waiting: Promise<T>): Promise<T> {
+    this.#waiting++;
+    try {
+      return await waiting;
+    } finally {
+      this.#waiting--;
+      this.#lastUse = performance.now();
+    }
+  }
+
+  /** Trims after a while without use. The timer keeps no process alive. */
   #awaitIdleness(): void {
     if (this.#idleTimer !== undefined) return;
     const timer = setTimeout(() => {
       this.#idleTimer = undefined;
-      if (performance.now() - this.#lastUse >= this.idleAfter) this.trim();
+      if (this.#waiting === 0 && performance.now() - this.#lastUse >= this.idleAfter) this.trim();
       else this.#awaitIdleness();
     }, this.idleAfter);
     this.#idleTimer = timer;
