@@ -139,7 +139,7 @@ export class BufferPool {
     const asked = Math.max(16, Math.ceil(bytes / 16) * 16);
     checkBytes(this.#limit, asked, label);
     const capacity = Math.min(sizeClass(asked), this.#limit);
-    const block = this.#take(capacity, options) ?? this.#make(capacity, label);
+    const block = this.#take(capacity, options) ?? this.#takePlanned(capacity, options) ?? this.#make(capacity, label);
     this.#hold(block, asked);
     this.#largest = Math.max(this.#largest, asked);
     return { id: block.id, bytes: asked, gpu: block.gpu, offset: 0, capacity: block.capacity, block };
@@ -271,6 +271,16 @@ export class BufferPool {
     const pending = this.#submission();
     const serves = (block: Block): boolean => (planned || block.plans === 0) && !(fresh && block.usedAt === pending);
     return this.#takeFirst(capacity, serves);
+  }
+
+  /**
+   * A buffer of a plan, which may have to be recorded anew for it, where there is as much memory as was needed lately: another number
+   * of faces, another size of pictures must not take the surplus of the device beside all that lies there.
+   */
+  #takePlanned(capacity: number, options: AcquireOptions): Block | undefined {
+    const needed = Math.max(FLOOR, this.#needed, this.#neededBefore, this.#held + capacity);
+    if (options.planned === true || this.#held + this.#pooled + capacity <= needed) return undefined;
+    return this.#take(capacity, { ...options, planned: true });
   }
 
   #takeFirst(capacity: number, serves: (block: Block) => boolean): Block | undefined {

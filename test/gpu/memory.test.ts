@@ -73,6 +73,30 @@ test('what a plan is encoding lives, however long ago its memory was needed', ()
   assert.deepEqual([encoding.block.destroyed, other.block.destroyed], [false, true]);
 });
 
+test('beyond what was needed lately, buffers of a plan serve others before new ones are made', () => {
+  const { pool } = counted();
+  const step = (plans: number) => {
+    const all = Array.from({ length: 8 }, (_, i) => pool.acquire((100 - i) * MIB, 'activation'));
+    for (const { block } of all) block.plans += plans;
+    for (const buffer of all) pool.release(buffer);
+  };
+  step(1);
+  const { deviceBytes } = pool.memory();
+  const { made } = pool;
+  // Another shape of the same step, which is not recorded yet.
+  step(0);
+  assert.equal(pool.made, made);
+  assert.equal(pool.memory().peakDeviceBytes, deviceBytes);
+  // Below that there is room for both.
+  const small = counted().pool;
+  for (const plans of [1, 0]) {
+    const buffer = small.acquire(MIB, 'activation');
+    buffer.block.plans += plans;
+    small.release(buffer);
+  }
+  assert.equal(small.made, 2);
+});
+
 test('what was needed long ago is no longer kept', () => {
   const { pool, state } = counted();
   pool.release(pool.acquire(900 * MIB, 'large'));
