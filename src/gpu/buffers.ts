@@ -278,8 +278,8 @@ export class BufferPool {
    * of faces, another size of pictures must not take the surplus of the device beside all that lies there.
    */
   #takePlanned(capacity: number, options: AcquireOptions): Block | undefined {
-    const needed = Math.max(FLOOR, this.#needed, this.#neededBefore, this.#held + capacity);
-    if (options.planned === true || this.#held + this.#pooled + capacity <= needed) return undefined;
+    const needed = Math.max(FLOOR, this.#needed, this.#neededBefore);
+    if (this.#held + this.#pooled + capacity <= needed) return undefined;
     return this.#take(capacity, { ...options, planned: true });
   }
 

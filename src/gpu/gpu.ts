@@ -148,27 +148,19 @@ export class Gpu {
     this.flush();
     this.#pool.trim();
     this.#readback.trim();
-    this.#settleDestroyed();
+    // A lost device has nothing to give back.
+    this.#settleDestroyed().catch(() => undefined);
   }
 
   /**
    * Dawn gives the memory of destroyed buffers back once it saw a later submission done, and looks only when it is called: an idle
    * process would keep all of it.
    */
-  #settleDestroyed(): void {
+  async #settleDestroyed(): Promise<void> {
     const submission = this.#commands.submission - 1;
-    try {
-      this.device.queue.submit([]);
-    } catch {
-      // A lost device has nothing to give back.
-      return;
-    }
-    this.device.queue.onSubmittedWorkDone().then(
-      () => {
-        this.#pool.done(submission);
-      },
-      () => undefined,
-    );
+    this.device.queue.submit([]);
+    await this.device.queue.onSubmittedWorkDone();
+    this.#pool.done(submission);
   }
 
   counters(): Counters {

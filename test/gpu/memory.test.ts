@@ -178,7 +178,7 @@ test('a device that is waited for is not idle, however long it takes', async () 
   other.idleAfter = 10;
   using x = Tensor.zeros(other, [1024, 1024]);
   Tensor.zeros(other, [1_000_000]).dispose();
-  // Work of some hundred milliseconds on a CPU, of many times those ten on any.
+  // Some hundred milliseconds on a CPU; a GPU that is done before anyone looks shows nothing.
   for (let i = 0; i < 200; i++) relu(x).dispose();
   let kept = Infinity;
   const look = setInterval(() => {
@@ -186,7 +186,7 @@ test('a device that is waited for is not idle, however long it takes', async () 
   }, 5);
   await other.finish();
   clearInterval(look);
-  assert.ok(kept > 4_000_000 && kept < Infinity, `${kept} bytes were kept while it was waited for`);
+  assert.ok(kept > 4_000_000, `${kept} bytes were kept while it was waited for`);
   await sleep(200);
   assert.equal(other.memory().pooledBytes, 0);
   other.device.destroy();
