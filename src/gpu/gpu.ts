@@ -148,19 +148,16 @@ export class Gpu {
     this.flush();
     this.#pool.trim();
     this.#readback.trim();
-    // A lost device has nothing to give back.
-    this.#settleDestroyed().catch(() => undefined);
-  }
-
-  /**
-   * Dawn gives the memory of destroyed buffers back once it saw a later submission done, and looks only when it is called: an idle
-   * process would keep all of it.
-   */
-  async #settleDestroyed(): Promise<void> {
+    // Dawn gives the memory of destroyed buffers back once it saw a later submission done, and looks only when it is called: an idle
+    // process would keep all of it. A lost device has nothing to give back.
     const submission = this.#commands.submission - 1;
     this.device.queue.submit([]);
-    await this.device.queue.onSubmittedWorkDone();
-    this.#pool.done(submission);
+    this.device.queue.onSubmittedWorkDone().then(
+      () => {
+        this.#pool.done(submission);
+      },
+      () => undefined,
+    );
   }
 
   counters(): Counters {

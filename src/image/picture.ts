@@ -25,7 +25,7 @@ export function checkSize(operation: string, width: number, height: number, maxP
     got: `${describe(width)}×${describe(height)}`,
     remedy: whole
       ? 'Scale the picture down, or cut it into parts.'
-      : 'There is nothing in it: check where the picture comes from (a video or an image that has not loaded is 0×0).',
+      : 'There is nothing in it: a video or image that has not loaded is 0×0.',
   });
 }
 

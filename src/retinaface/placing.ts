@@ -39,10 +39,11 @@ export interface Look {
 
 /** The looks at a picture at these scales, or at those that its size asks for. */
 export function looksAt({ width, height }: Size, scales: readonly number[] | undefined): Look[] {
-  if (scales) return scales.map((scale) => ({ scale, from: 0, until: Infinity }));
   const longSide = Math.max(width, height);
   const searched = Math.min(longSide, DEFAULT_MAX_SIDE);
-  if (searched <= OVERVIEW.above) return [{ scale: 1, from: 0, until: Infinity }];
+  if (scales || searched <= OVERVIEW.above) {
+    return (scales ?? [1]).map((scale) => ({ scale, from: 0, until: Infinity }));
+  }
   const pixel = longSide / searched;
   return [
     { scale: 1, from: 0, until: OVERVIEW.until * pixel },

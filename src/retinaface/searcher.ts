@@ -6,7 +6,7 @@ import { LimitError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
 import type { Size } from '../image/letterbox.js';
-import { type AnyPicture, uploadPicture } from '../ops/device_picture.js';
+import type { AnyPicture } from '../ops/device_picture.js';
 import { prepareImagesInto } from '../ops/prepare_images.js';
 import { Plans } from '../tensor/plans.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -69,14 +69,12 @@ export class Searcher implements Disposable {
     try {
       const { scales, turns } = detection;
       const looks = pictures.map((picture) => looksAt(picture, scales));
-      if (turns.length === 1 && turns[0] === 0 && looks.every(({ length }) => length === 1)) {
+      if (!turns.some(Boolean) && looks.every(({ length }) => length === 1)) {
         const views = pictures.map((picture, i) => ({ picture, scale: looks[i]![0]!.scale }));
         return await this.#searchViews(views, detection, check);
       }
-      return await searchInViews(pictures, looks, detection, {
-        upload: (picture) => uploadPicture(this.#gpu, picture),
-        search: (views) => this.#searchViews(views, detection, check),
-      });
+      const search = (views: readonly View[]) => this.#searchViews(views, detection, check);
+      return await searchInViews(this.#gpu, pictures, looks, detection, search);
     } finally {
       this.#running--;
       this.#idle();

@@ -1,34 +1,28 @@
-import type { Box, Face } from '../image/face.js';
+import type { Gpu } from '../gpu/gpu.js';
+import type { Face } from '../image/face.js';
 import { voteBoxes } from '../image/passes.js';
-import type { Picture } from '../image/picture.js';
-import { type AnyPicture, type DevicePicture, isOnDevice } from '../ops/device_picture.js';
+import { type AnyPicture, type DevicePicture, isOnDevice, uploadPicture } from '../ops/device_picture.js';
 import type { Detection } from './detect_options.js';
 import type { Look, View } from './placing.js';
 import type { Found } from './searcher.js';
-
-/** What a search in views is made of. */
-export interface ViewSearch {
-  /** A copy on the device, whose `pixels` become the search's own; undefined where it fits none. */
-  readonly upload: (picture: Picture) => DevicePicture | undefined;
-  readonly search: (views: readonly View[]) => Promise<readonly Found[]>;
-}
 
 /**
  * Faces of each picture, searched by `search` at every one of its looks and every turn of `detection`, in pixels of the picture as it
  * was passed: what several views find is put to the vote. A picture is uploaded once for all its views.
  */
 export async function searchInViews(
+  gpu: Gpu,
   pictures: readonly AnyPicture[],
   looks: readonly (readonly Look[])[],
   { turns, nmsThreshold, maxFaces }: Detection,
-  { upload, search }: ViewSearch,
+  search: (views: readonly View[]) => Promise<readonly Found[]>,
 ): Promise<Found[]> {
   // What is seldom asked for is loaded when it is.
-  const turning = turns.some((turn) => turn !== 0) ? await import('./turns.js') : undefined;
+  const turning = turns.some(Boolean) ? await import('./turns.js') : undefined;
   const uploaded: DevicePicture[] = [];
   try {
     const views = pictures.map((picture, i) => {
-      const copy = isOnDevice(picture) ? undefined : upload(picture);
+      const copy = isOnDevice(picture) ? undefined : uploadPicture(gpu, picture);
       if (copy) uploaded.push(copy);
       return turns.flatMap((turn) => {
         const turned = turning?.turnedPicture(copy ?? picture, turn) ?? copy ?? picture;
@@ -40,7 +34,10 @@ export async function searchInViews(
       const passes = views[i]!.map((view) => ({ view, ...found.next().value! }));
       const seen = passes.flatMap(({ view: { turn, from, until }, faces }) =>
         faces
-          .filter(({ box }) => sideOf(box) >= from && sideOf(box) < until)
+          .filter(({ box: { x1, y1, x2, y2 } }) => {
+            const side = Math.max(x2 - x1, y2 - y1);
+            return side >= from && side < until;
+          })
           .map((face) => ({ ...(turning?.turnFaceBack(face, turn, picture) ?? face), turn })),
       );
       const faces = voteBoxes(seen, nmsThreshold, (a, b) => a.turn === b.turn).map(withoutTurn);
@@ -52,10 +49,6 @@ export async function searchInViews(
   }
 }
 
-function sideOf({ x1, y1, x2, y2 }: Box): number {
-  return Math.max(x2 - x1, y2 - y1);
-}
-
 function withoutTurn({ score, box, landmarks }: Face): Face {
-  return { score, box, ...(landmarks ? { landmarks } : {}) };
+  return { score, box, ...(landmarks && { landmarks }) };
 }

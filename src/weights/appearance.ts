@@ -5,7 +5,7 @@ export interface Appearance {
 }
 
 const CONVERT = 'Give the file that torch.save or safetensors wrote.';
-const FETCH = 'Fetch the file itself: the address may need a login, or be that of a page about it.';
+const FETCH = 'Fetch the file itself: the address may need a login, or be of a page about it.';
 
 /** First bytes (as Latin-1 text, where they start) of files that are given by mistake. */
 const SIGNATURES: readonly (readonly [offset: number, start: string, what: string])[] = [
@@ -47,7 +47,7 @@ export function mistakenFor(bytes: Uint8Array): Appearance | undefined {
   if (bytes.length === 0) return { what: 'an empty file', remedy: FETCH };
   const start = Array.from(bytes.subarray(0, HEAD_BYTES), (byte) => String.fromCharCode(byte)).join('');
   if (start.startsWith('version https://git-lfs')) {
-    const remedy = 'Run "git lfs pull" in its repository to fetch the file that it points to, or download that one.';
+    const remedy = 'Run "git lfs pull" in its repository, or download the file that it points to.';
     return { what: 'a Git LFS pointer', remedy };
   }
   const text = start

@@ -30,7 +30,7 @@ const MAX_BYTES = 1 << 30;
 
 const AGAIN = 'Try again later.';
 const CHECK = 'Check the address.';
-const REACH = 'Check the address and the connection, or fetch the file by other means and pass its path or its bytes.';
+const REACH = 'Check the address and the connection, or fetch the file by hand and pass its path.';
 
 /**
  * The bytes of a file on the web.
@@ -108,7 +108,7 @@ function allowedRedirect(from: URL, location: string, hosts: readonly string[], 
   throw problem(
     `the file at ${from.host}, or a redirect to ${hosts.length > 0 ? hosts.join(' or ') : 'an address there'}`,
     `a redirect to ${where}`,
-    'Nothing was fetched from there. The address may have moved: fetch the file by hand.',
+    'The address may have moved: fetch the file by hand.',
   );
 }
 

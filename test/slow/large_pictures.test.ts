@@ -52,7 +52,9 @@ test('200 megapixels are searched at their own size in tiles, until that is no l
   using searcher = new Searcher(model.gpu, model.network, 2 ** 27);
   const abort = new AbortController();
   const { reads } = model.gpu.counters();
-  const search = searcher.search([large], detectionOf({ size: 'original' }), abort.signal);
+  const search = searcher.search([large], detectionOf({ size: 'original' }), () => {
+    abort.signal.throwIfAborted();
+  });
   const ended = assert.rejects(search, { message: 'enough' });
   while (model.gpu.counters().reads < reads + 3) await sleep(10);
   abort.abort(new Error('enough'));
