@@ -4,7 +4,7 @@ import { MAX_SIDE } from '../retinaface/detect_options.js';
 import { DEFAULT_MAX_SIDE } from '../retinaface/placing.js';
 import { Engine } from '../scale/engine.js';
 import { PictureFetcher } from '../scale/fetch_picture.js';
-import { openService, type Service } from '../scale/service.js';
+import { LOOPBACK, openService, type Service } from '../scale/service.js';
 import { openServiceMetrics } from '../scale/service_metrics.js';
 import { type Command, defineCommand, EXIT } from './command.js';
 import { CONFIGURATION_HELP, readConfiguration } from './model_options.js';
@@ -199,7 +199,7 @@ async function runService(values: Values<typeof options>): Promise<number> {
   }
   const { driver, configuration: network, batch } = engine.about;
   say(`searching with ${network} on ${driver}, ${batch === 1 ? 'one picture' : `up to ${batch} pictures`} at a time\n`);
-  if (token === undefined && !['127.0.0.1', '::1', 'localhost'].includes(values.host)) {
+  if (token === undefined && !LOOPBACK.includes(values.host)) {
     say(`anyone who reaches ${values.host} may use this service: --token-file asks for a token\n`);
   }
   process.stdout.write(`${service.address}\n`);

@@ -1,3 +1,4 @@
+import { isObject } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { type Configuration, type ConfigurationName, configurations, narrowed } from './config.js';
 
@@ -104,9 +105,6 @@ const checkSizes: Check = (value) =>
 
 const checkLevels: Check = (value) =>
   Array.isArray(value) && value.length > 0 && value.every(isObject) ? undefined : 'a list of levels { stride, sizes }';
-
-const isObject = (value: unknown): value is object =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /**
  * The whole configuration: what was given, and `base` where it says nothing.

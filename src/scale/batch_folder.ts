@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isObject } from '../gpu/arguments.js';
 import { FileError } from '../gpu/errors.js';
 import { fileError, makeFolder, writeFileAtomic } from '../node/files.js';
 import { rangeOf, type Shard } from './shard.js';
@@ -105,9 +106,6 @@ export async function readManifest(folder: string): Promise<Manifest | undefined
       : 'Name a folder that `retinaface detect --out` wrote, or an empty one.',
   });
 }
-
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 

@@ -76,7 +76,8 @@ interface Body {
 const SECOND = 1000;
 const PICTURES = ['image/png', 'image/jpeg', 'application/octet-stream'];
 const BODIES = `${PICTURES.join(', ')}, multipart/form-data or application/json`;
-const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
+/** What this machine calls itself. */
+export const LOOPBACK = ['localhost', '127.0.0.1', '::1'];
 const OPEN = ['/', '/healthz', '/readyz', '/openapi.json'];
 const METHODS: Readonly<Record<string, string>> = {
   '/detect': 'POST',

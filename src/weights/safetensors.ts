@@ -1,3 +1,4 @@
+import { isObject } from '../gpu/arguments.js';
 import { WeightsError } from '../gpu/errors.js';
 import { ByteReader, weightsProblem } from './byte_reader.js';
 import type { ElementType } from './elements.js';
@@ -106,10 +107,6 @@ export function writeSafetensors(tensors: StateDict, metadata: Readonly<Record<s
 }
 
 type JsonObject = Readonly<Record<string, unknown>>;
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
 
 function parseHeader(text: string, source: string): JsonObject {
   let header: unknown;

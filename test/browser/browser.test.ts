@@ -2,14 +2,12 @@
 // own WebGPU (SwiftShader). What the page finds is what Node finds.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-// tsx brings esbuild.
-import { build } from 'esbuild';
 import { test } from 'uvu';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { drawnPicture } from '../helpers/drawn_picture.js';
@@ -21,39 +19,24 @@ import { formulaState } from '../helpers/formula_state.js';
 import { haveSharedData, sharedData } from '../helpers/shared_data.js';
 import type { Findings, Job, JobFindings, SourceName } from './page.js';
 import { assertSameFaces } from './same_faces.js';
+import { bundled, CHROMIUM, noChromium } from './site.js';
 import { testUnless } from '../helpers/unless.js';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const CHROMIUM = [process.env['RETINAFACE_TEST_CHROMIUM'] ?? '', '/usr/bin/chromium', '/usr/bin/google-chrome'].find(
-  (path) => path !== '' && existsSync(path),
-);
-const noChromium = CHROMIUM === undefined ? 'no Chromium at /usr/bin/chromium' : undefined;
 
 const PAGE = '<!doctype html><meta charset="utf-8"><title>at work</title><script type="module" src="page.js"></script>';
 
 /** The page's script in one file, the library in it as package.json exports it to browsers. */
 async function bundle(): Promise<Uint8Array> {
   execFileSync(process.execPath, ['tools/build.mjs'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL('page.ts', import.meta.url))],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2022',
-    platform: 'browser',
-    logLevel: 'error',
-    plugins: [
-      {
-        name: 'the package instead of its sources',
-        setup(building) {
-          building.onResolve({ filter: /src\/browser\/index\.js$/ }, ({ kind }) =>
-            building.resolve('retinaface-webgpu', { kind, resolveDir: root }),
-          );
-        },
-      },
-    ],
+  return bundled(fileURLToPath(new URL('page.ts', import.meta.url)), {
+    name: 'the package instead of its sources',
+    setup(building) {
+      building.onResolve({ filter: /src\/browser\/index\.js$/ }, ({ kind }) =>
+        building.resolve('retinaface-webgpu', { kind, resolveDir: root }),
+      );
+    },
   });
-  return outputFiles[0]!.contents;
 }
 
 /** Serves files by their addresses on this machine alone; settles with what the page posts. */

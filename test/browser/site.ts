@@ -5,6 +5,8 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
+// tsx brings esbuild.
+import { build, type Plugin } from 'esbuild';
 import { type Browser, type BrowserContext, type BrowserContextOptions, chromium, type Page } from 'playwright-core';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -26,6 +28,21 @@ export const CHROMIUM_FLAGS = [
 
 /** Why there is nothing to open the page in, where there is nothing. */
 export const noChromium = CHROMIUM === undefined ? 'no Chromium at /usr/bin/chromium' : undefined;
+
+/** The script of a page in one file. */
+export async function bundled(entry: string, ...plugins: readonly Plugin[]): Promise<Uint8Array> {
+  const { outputFiles } = await build({
+    entryPoints: [entry],
+    bundle: true,
+    write: false,
+    format: 'esm',
+    target: 'es2022',
+    platform: 'browser',
+    logLevel: 'error',
+    plugins: [...plugins],
+  });
+  return outputFiles[0]!.contents;
+}
 
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html',

@@ -5,18 +5,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { chromium, type Page } from 'playwright-core';
 import { test } from 'uvu';
 import { syntheticScene } from '../../src/data/synthetic.js';
 import { encodeJpeg } from '../../src/node/codecs.js';
 import { BUNDLED_WEIGHTS } from '../../src/retinaface/bundled.js';
-import { CHROMIUM, CHROMIUM_FLAGS, noChromium } from '../browser/site.js';
+import { bundled, CHROMIUM, CHROMIUM_FLAGS, noChromium } from '../browser/site.js';
 import { testUnless } from '../helpers/unless.js';
 import { figures, times } from './harness.js';
 import type { CameraPage, Followed } from './video_page.js';
 
 const PAGE = 'http://localhost/';
+const script = fileURLToPath(new URL('video_page.ts', import.meta.url));
 const [WIDTH, HEIGHT] = [640, 480];
 
 /** Frames of which memory is measured, behind those that fill pools and caches; searched small, for a hundredth of the work. */
@@ -46,19 +46,6 @@ function film(path: string): void {
   writeFileSync(path, Buffer.concat(frames));
 }
 
-async function script(): Promise<string> {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL('video_page.ts', import.meta.url))],
-    bundle: true,
-    write: false,
-    format: 'esm',
-    target: 'es2022',
-    platform: 'browser',
-    logLevel: 'error',
-  });
-  return outputFiles[0]!.text;
-}
-
 /** Bytes of JavaScript that are alive. */
 async function heap(page: Page): Promise<number> {
   const session = await page.context().newCDPSession(page);
@@ -84,7 +71,7 @@ testUnless(noChromium)('a camera is followed, and its frames leave nothing behin
     const page = await browser.newPage();
     const bodies: Readonly<Record<string, { readonly contentType: string; readonly body: string | Buffer }>> = {
       '/': { contentType: 'text/html', body: '<!doctype html><script type="module" src="page.js"></script>' },
-      '/page.js': { contentType: 'text/javascript', body: await script() },
+      '/page.js': { contentType: 'text/javascript', body: Buffer.from(await bundled(script)) },
       '/weights': { contentType: 'application/octet-stream', body: readFileSync(BUNDLED_WEIGHTS[0].address()) },
     };
     await page.route(`${PAGE}**`, (route) => {

@@ -4,6 +4,7 @@ import { evaluateModel } from '../../evaluate/evaluate_model.js';
 import { SUBSETS } from '../../evaluate/ground_truth.js';
 import { summarise } from '../../evaluate/statistics.js';
 import type { Figures } from '../../evaluate/variants.js';
+import { isObject } from '../../gpu/arguments.js';
 import { ArgumentError, FileError } from '../../gpu/errors.js';
 import { writeText } from '../../node/evaluate_report.js';
 import { makeFolder, readBytes, writeFileAtomic } from '../../node/files.js';
@@ -111,8 +112,6 @@ export interface RunResult {
 
 /** Whether a file holds all that a report is made of, of the run that it should be of. */
 function isResult(value: unknown, variant: Variant, seed: number): value is RunResult {
-  const isObject = (each: unknown): each is Readonly<Record<string, unknown>> =>
-    typeof each === 'object' && each !== null && !Array.isArray(each);
   const numbers = (object: Readonly<Record<string, unknown>>, names: readonly string[], some: (n: number) => boolean) =>
     names.every((name) => typeof object[name] === 'number' && some(object[name]));
   // A precision of no faces is NaN, which JSON has as null.

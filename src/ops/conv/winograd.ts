@@ -78,6 +78,26 @@ export function winogradWeight(weight: Tensor): Tensor {
   return u;
 }
 
+/** Which tiles: from `first` on, of so many in a picture. */
+interface Places {
+  readonly first: number;
+  readonly tiles_h: number;
+  readonly tiles_w: number;
+}
+
+/** Encodes the 36 values of the input of `share` tiles, into `v` [36, share or more, cin]; `x` may be a channel view. */
+function encodeInput(geometry: ConvGeometry, x: Tensor, places: Places, share: number, v: Tensor): void {
+  const { cin, inH, inW, padTop, padLeft } = geometry;
+  x.gpu.run('conv2d_winograd_input', {
+    params: {
+      ...{ count: share * cin, ...places, in_h: inH, in_w: inW, cin, pad_top: padTop, pad_left: padLeft },
+      ...{ x_pitch: x.pitch, x_offset: x.offset },
+    },
+    buffers: { x: x.buffer, v: v.buffer },
+    grid: flatGrid(share * cin, 64),
+  });
+}
+
 /**
  * Encodes the convolution of `product` in three steps: the values of the input's tiles, 36 products with those of the
  * weights `u`, and from their sums the output with its epilogue. Tiles are done in bands that fit `BAND_BYTES`.
@@ -93,7 +113,7 @@ export function runWinograd(
   const { gpu } = x;
   const { batch, cin, cout } = geometry;
   const { params, buffers, conditions } = product;
-  const { cin4, cout4, in_h, in_w, out_h, out_w, pad_top, pad_left } = params;
+  const { cin4, cout4, out_h, out_w } = params;
   const [tiles_h, tiles_w] = tilesOf(geometry);
   const tiles = batch * tiles_h * tiles_w;
   const band = bandOf(geometry, tiles);
@@ -102,15 +122,7 @@ export function runWinograd(
   for (let first = 0; first < tiles; first += band) {
     const share = Math.min(band, tiles - first);
     const places = { first, tiles_h, tiles_w };
-
-    gpu.run('conv2d_winograd_input', {
-      params: {
-        ...{ count: share * cin, ...places, in_h, in_w, cin, pad_top, pad_left },
-        ...{ x_pitch: 4 * params.x_pitch4, x_offset: 4 * params.x_offset4 },
-      },
-      buffers: { x: buffers.x, v: v.buffer },
-      grid: flatGrid(share * cin, 64),
-    });
+    encodeInput(geometry, x, places, share, v);
     const products: Product = {
       params: {
         ...{ pixels: VALUES * share, out_h: 1, out_w: VALUES * share, in_h: 1, in_w: VALUES * share, cin4, cout4 },
@@ -158,7 +170,7 @@ export function winogradWeightGradient(
   sums: (products: ConvGeometry, values: Tensor, gradients: Tensor) => Tensor,
 ): Tensor {
   const { gpu } = x;
-  const { batch, cin, cout, inH, inW, outH, outW, padTop, padLeft } = geometry;
+  const { batch, cin, cout, outH, outW } = geometry;
   const [tiles_h, tiles_w] = tilesOf(geometry);
   const tiles = batch * tiles_h * tiles_w;
   const band = bandOf(geometry, tiles);
@@ -167,14 +179,7 @@ export function winogradWeightGradient(
     const share = Math.min(band, tiles - first);
     const places = { first, tiles_h, tiles_w };
     using values = Tensor.empty(gpu, [1, VALUES, share, cin], { label: 'values of input' });
-    gpu.run('conv2d_winograd_input', {
-      params: {
-        ...{ count: share * cin, ...places, in_h: inH, in_w: inW, cin, pad_top: padTop, pad_left: padLeft },
-        ...{ x_pitch: x.pitch, x_offset: x.offset },
-      },
-      buffers: { x: x.buffer, v: values.buffer },
-      grid: flatGrid(share * cin, 64),
-    });
+    encodeInput(geometry, x, places, share, values);
     using gradients = Tensor.empty(gpu, [1, VALUES, share, cout], { label: 'values of a gradient' });
     gpu.run('conv2d_winograd_gradient', {
       params: { count: share * cout, ...places, out_h: outH, out_w: outW, cout },
