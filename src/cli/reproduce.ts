@@ -7,6 +7,7 @@ import type { Budget } from '../train/budget.js';
 import { type Command, defineCommand, EXIT } from './command.js';
 import { flag, listOf, number, oneOf, parsed, readNumber, text, texts, whole } from './options.js';
 import { drawScenes, type RealMaterial, realPictures, teachPhotographs, teachScenes } from './reproduce/material.js';
+import { measuredPaces } from './reproduce/paces.js';
 import { drawCurves, INTERVALS, reportOf, stacked } from './reproduce/report.js';
 import {
   finishedRun,
@@ -62,6 +63,11 @@ questions as paired differences over the seeds with their 95% intervals.`,
       help:
         'of training for each run (3); drawing, compiling and measuring do not count. Equal time is not equal steps: the ' +
         'table says both',
+    }),
+    paced: flag({
+      help:
+        "count minutes by steps, at the time that each network's takes with nothing beside it: measured first, kept in " +
+        'paces.json. Runs may then share the machine with other work, and equal seeds give equal bits on one adapter',
     }),
     steps: whole({
       value: 'N',
@@ -125,11 +131,12 @@ questions as paired differences over the seeds with their 95% intervals.`,
   },
   notes: `Scenes have 1 to 6 faces, 16% to 70% of the input high. hard: all faces count; medium and easy: those of the upper two
 thirds, and of the uppermost third, of that range of heights on a logarithmic scale.`,
-  async run({ steps, minutes, json, quiet, out, seeds, variants = VARIANTS, ...values }) {
+  async run({ steps, minutes, paced, json, quiet, out, seeds, variants = VARIANTS, ...values }) {
     if (minutes !== undefined && steps !== undefined) {
       throw usage('--minutes or --steps', 'both', 'Leave one of them out.');
     }
     const inSteps = steps !== undefined;
+    if (paced && inSteps) throw usage('--paced with minutes', '--paced and --steps', 'Leave --paced out.');
     for (const name of ['foundation', 'finish'] as const) {
       if (inSteps && !Number.isInteger(values[name] ?? 0)) {
         throw usage(`--${name} to be a whole number beside --steps`, String(values[name]), 'Pass steps, not minutes.');
@@ -184,6 +191,7 @@ thirds, and of the uppermost third, of that range of heights on a logarithmic sc
         real: real?.identity ?? null,
         ...(photographs === undefined ? {} : { photographs }),
         loss,
+        ...(paced ? { paced } : {}),
         width,
         size,
         batch,
@@ -236,7 +244,9 @@ async function reproduceSmall(reproduction: Reproduction): Promise<number> {
     const scenes = sources ? undefined : await drawScenes(settings, say);
     const teaching = scenes ? teachScenes(scenes) : await teachPhotographs(sources!, { most: settings.held, say });
     if (sources) say(sources.table());
-    const backbone = await sharedBackbone(reproduction, { device, teaching, kept: results.length });
+    const kept = results.length;
+    const paces = settings.paced ? await measuredPaces(reproduction, { device, teaching, kept }) : undefined;
+    const backbone = await sharedBackbone(reproduction, { device, teaching, kept, pace: paces?.backbone });
     for (const [index, { variant, seed }] of missing.entries()) {
       say(`${variant}, seed ${seed} (${index + 1} of ${missing.length})\n`);
       results.push(
@@ -249,6 +259,7 @@ async function reproduceSmall(reproduction: Reproduction): Promise<number> {
           scenes: scenes?.training ?? [],
           real,
           backbone,
+          pace: paces?.[variant],
         }),
       );
     }

@@ -104,7 +104,7 @@ export async function drawScenes(
   return { training, held: heldScenes(kept, size) };
 }
 
-function heldScenes(scenes: readonly Example[], size: number): Held {
+export function heldScenes(scenes: readonly Example[], size: number): Held {
   const samples = scenes.map(({ faces }, i): Sample => ({ name: `scene ${i}`, faces }));
   const source: PictureSource = {
     length: scenes.length,

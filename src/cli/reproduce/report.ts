@@ -60,7 +60,7 @@ export function reportOf(
     : 'from nothing,';
   const common =
     `Width ×${settings.width}, input ${settings.size}×${settings.size}, batch ${settings.batch}, ${words(settings.budget)} of training each by the ${settings.loss} loss ` +
-    `${start} on ${settings.photographs === undefined ? `${settings.scenes} drawn scenes` : 'photographs'}; mean ± standard error over n seeds. ` +
+    `${settings.paced ? 'counted by the time of its steps on an idle machine, ' : ''}${start} on ${settings.photographs === undefined ? `${settings.scenes} drawn scenes` : 'photographs'}; mean ± standard error over n seeds. ` +
     `Adapter: ${[...new Set(results.map(({ adapter }) => adapter))].join(', ')}.`;
   const notes = {
     photographs:

@@ -66,6 +66,8 @@ export interface Settings {
   /** The identity of the photographs that are taught in the place of scenes, and how they are parted; absent with scenes. */
   readonly photographs?: string;
   readonly loss: LossName;
+  /** True where minutes are counted by steps: see `measuredPaces`. */
+  readonly paced?: true;
   readonly width: number;
   readonly size: number;
   readonly batch: number;
@@ -169,6 +171,9 @@ export async function finishedRun(
   return result;
 }
 
+/** Seconds that a network's step takes with nothing beside it. */
+export type Paces = Readonly<Record<Variant | 'backbone', number>>;
+
 interface OneRun {
   readonly variant: Variant;
   readonly seed: number;
@@ -179,12 +184,14 @@ interface OneRun {
   readonly scenes: readonly Example[];
   readonly real: Material | undefined;
   readonly backbone: StateDict | undefined;
+  /** Seconds that a step counts for, where they are not those of a clock. */
+  readonly pace: number | undefined;
 }
 
 /** Trains one variant from one seed, measures it, and writes its folder; the result last, so that it marks a whole run. */
 export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
   const { out, settings, say } = study;
-  const { variant, seed, device, teaching, scenes, real, backbone } = one;
+  const { variant, seed, device, teaching, scenes, real, backbone, pace } = one;
   const { configuration, losses } = one.taught;
   const { batch, size } = settings;
   const folder = runFolder(out, variant, seed);
@@ -192,6 +199,7 @@ export async function trainOne(study: Study, one: OneRun): Promise<RunResult> {
   using model = new RetinaFace(device, configuration);
   const lesson = {
     model,
+    pace,
     options: { clipNorm: settings.clip, ...losses },
     run: JSON.stringify({ configuration: variant, ...settings, accumulate: 1, seed }),
   };
@@ -274,7 +282,17 @@ const BACKBONE_FILE = 'backbone.safetensors';
  * How the common backbone is taught: as a detector without context modules, landmarks and cascade, by the published loss. What
  * a variant has beyond that is new to it, so that at short budgets the start favours those that have less.
  */
-const FOUNDATION = { rate: 0.02, clipNorm: 30, seed: 2 ** 32, slope: 0.1 } as const;
+export const FOUNDATION = {
+  rate: 0.02,
+  seed: 2 ** 32,
+  options: { clipNorm: 30, loss: PUBLISHED_LOSS } as TrainerOptions,
+} as const;
+
+/** The network whose backbone that is. */
+export function foundationOf({ width }: Settings): Configuration {
+  const { variances } = PUBLISHED_LOSS;
+  return { ...narrowed(configurations.baseline, width), landmarks: false, variances, slope: 0.1 };
+}
 
 /**
  * The backbone that all runs start from, as ImageNet's weights are to the report: trained on the pictures that the runs learn
@@ -284,7 +302,7 @@ const FOUNDATION = { rate: 0.02, clipNorm: 30, seed: 2 ** 32, slope: 0.1 } as co
  */
 export async function sharedBackbone(
   study: Study,
-  { device, teaching, kept }: Pick<OneRun, 'device' | 'teaching'> & { readonly kept: number },
+  { device, teaching, kept, pace }: Pick<OneRun, 'device' | 'teaching' | 'pace'> & { readonly kept: number },
 ): Promise<StateDict | undefined> {
   const { out, settings, say } = study;
   const { foundation: budget, width, size, batch } = settings;
@@ -297,6 +315,7 @@ export async function sharedBackbone(
     batch,
     scenes: settings.scenes,
     photographs: settings.photographs,
+    paced: settings.paced,
   });
   if (existsSync(path)) {
     const { tensors, metadata } = readSafetensors(await readBytes(path, 'read the backbone'), path);
@@ -316,14 +335,13 @@ export async function sharedBackbone(
     });
   }
   say('the backbone that all start from\n');
-  const { slope, seed, rate, clipNorm } = FOUNDATION;
-  const { variances } = PUBLISHED_LOSS;
-  const configuration = { ...narrowed(configurations.baseline, width), landmarks: false, variances, slope };
-  using model = new RetinaFace(device, configuration);
+  const { rate, seed } = FOUNDATION;
+  using model = new RetinaFace(device, foundationOf(settings));
   const lessons = teaching.open(model, { batch, size, seed });
   const lesson = {
     model,
-    options: { clipNorm, loss: PUBLISHED_LOSS },
+    pace,
+    options: FOUNDATION.options,
     batch: lessons.batch,
     save: () => Promise.resolve(),
     run: '',
@@ -341,7 +359,7 @@ export async function sharedBackbone(
 }
 
 /** What is done with batches; they are closed after it, whatever became of it. */
-async function closing<T>(batchesOfRun: RunBatches, action: () => Promise<T>): Promise<T> {
+export async function closing<T>(batchesOfRun: RunBatches, action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } finally {
@@ -349,8 +367,11 @@ async function closing<T>(batchesOfRun: RunBatches, action: () => Promise<T>): P
   }
 }
 
-interface Lesson {
+/** One training, of whatever network. */
+export interface Lesson {
   readonly model: RetinaFace;
+  /** Seconds that a step counts for, where they are not those of a clock. */
+  readonly pace?: number | undefined;
   readonly batch: RunBatches['batch'];
   readonly options: TrainerOptions;
   readonly budget: Budget;
@@ -364,7 +385,7 @@ interface Lesson {
 }
 
 /** One step that is to be forgotten: the first of a network compiles its kernels, and that is no training. */
-async function rehearse({
+export async function rehearse({
   model,
   batch: batchOf,
   options,
@@ -378,9 +399,9 @@ async function rehearse({
 }
 
 /** Trains a network for its budget and leaves it in inference. */
-async function teach(
+export async function teach(
   { say }: Study,
-  { model, batch, budget, rate, options, pauses, examine, save, run }: Lesson,
+  { model, pace, batch, budget, rate, options, pauses, examine, save, run }: Lesson,
 ): Promise<{
   readonly steps: number;
   readonly seconds: number;
@@ -390,11 +411,15 @@ async function teach(
   using trainer = new Trainer(model.network, options);
   const log: LogEntry[] = [];
   let figures: Figures = { easy: NaN, medium: NaN, hard: NaN };
+  let begun = 0;
   const spent = await trainWithin(
     trainer,
     { budget, rate, warmUp: 0.05, pauses },
     {
-      batch,
+      batch(step) {
+        begun = step + 1;
+        return batch(step);
+      },
       onStep: (record) => log.push({ ...record }),
       async onPause({ share, step, spent: seconds }) {
         figures = await examine();
@@ -408,7 +433,7 @@ async function teach(
         );
       },
       save,
-      now: () => performance.now() / 1000,
+      now: () => (pace === undefined ? performance.now() / 1000 : pace * begun),
     },
     run,
   );
