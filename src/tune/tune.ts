@@ -159,6 +159,6 @@ function same(found: Float32Array, expected: Float32Array): boolean {
   return apart <= TOLERANCE * largest;
 }
 
-function median(values: readonly number[]): number {
+export function median(values: readonly number[]): number {
   return [...values].sort((a, b) => a - b)[values.length >> 1]!;
 }

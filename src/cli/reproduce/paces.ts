@@ -6,6 +6,7 @@ import { Gpu } from '../../gpu/gpu.js';
 import { writeText } from '../../node/evaluate_report.js';
 import { readBytes } from '../../node/files.js';
 import { RetinaFace } from '../../node/retinaface.js';
+import { median } from '../../tune/tune.js';
 import type { Teaching } from './material.js';
 import {
   closing,
@@ -24,10 +25,10 @@ import {
 const FILE = 'paces.json';
 
 /** How often each network is timed, in turns so that what passes by slows all of them, and for how many seconds. */
-const TIMING = { rounds: 2, seconds: 10 } as const;
+const TIMING = { rounds: 3, seconds: 12 } as const;
 
 /**
- * Seconds of a step of each variant and of the backbone's network, measured once and kept in the folder. Minutes counted by them
+ * Seconds of a step of each variant and of the backbone's network, the median, measured once and kept in the folder. Minutes counted by them
  * are those of an idle machine: what else it does later changes no run, and runs of equal seeds have equal bits.
  * @throws ArgumentError where the folder holds those of other settings or of another adapter; FileError for a damaged file, or
  * where it is gone but `kept` runs that were counted by it are there.
@@ -52,7 +53,7 @@ export async function measuredPaces(
   }
   say('the time of a step of each network, in which nothing else should run\n');
   const names = [...VARIANTS, 'backbone'] as const;
-  const spent = new Map(names.map((name) => [name, { steps: 0, seconds: 0 }]));
+  const times = new Map(names.map((name): [string, number[]] => [name, []]));
   for (let round = 0; round < timing.rounds; round++) {
     for (const name of names) {
       const { configuration, losses } =
@@ -71,15 +72,19 @@ export async function measuredPaces(
         save: () => Promise.resolve(),
         run: '',
       };
-      const { steps, seconds } = await closing(lessons, async () => {
+      const { log } = await closing(lessons, async () => {
         await rehearse(lesson);
         return teach({ ...study, say: () => undefined }, lesson);
       });
-      const all = spent.get(name)!;
-      spent.set(name, { steps: all.steps + steps, seconds: all.seconds + seconds });
+      let before = 0;
+      for (const { total, spent } of log) {
+        if (total === undefined) continue;
+        times.get(name)!.push(spent! - before);
+        before = spent!;
+      }
     }
   }
-  const paces = Object.fromEntries([...spent].map(([name, { steps, seconds }]) => [name, seconds / steps])) as Paces;
+  const paces = Object.fromEntries([...times].map(([name, all]) => [name, median(all)])) as Paces;
   for (const name of names) say(`  ${name}: ${(1000 * paces[name]).toFixed(0)} ms\n`);
   await writeText(path, `${JSON.stringify({ ...made, paces })}\n`);
   return paces;
