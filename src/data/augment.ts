@@ -242,7 +242,7 @@ const MAX_TAPS = 16;
  * half-pixel centres; where it shrinks, the mean of as many bilinear samples as source pixels), mirrored, coloured, and
  * (value − mean) / std. What lies outside a picture and the fourth channel are 0. Plans are to be those of
  * `drawAugmentation` or `plainPlan`.
- * @throws ArgumentError for data or plans that do not fit; LimitError for a picture of which one row of the
+ * @throws ArgumentError for data or plans that do not fit, and for options that there are not; LimitError for a picture of which one row of the
  * result needs more than the device holds.
  */
 export function augmentBatch(
@@ -251,6 +251,7 @@ export function augmentBatch(
   plans: readonly AugmentPlan[],
   options: AugmentBatchOptions,
 ): Tensor<'f32'> {
+  checkOptions('augmentBatch', options, { size: 'number!', order: 'string!', mean: 'array!', std: 'array!' });
   return augmentBatchBy(undefined, device, pictures, plans, options);
 }
 

@@ -1,4 +1,5 @@
-import { LabelError } from '../gpu/errors.js';
+import { checkOptions, describe } from '../gpu/arguments.js';
+import { ArgumentError, LabelError } from '../gpu/errors.js';
 import type { Face, Sample } from './sample.js';
 
 /** What a file of labels holds. */
@@ -31,7 +32,17 @@ class Reader {
   readonly samples: Sample[] = [];
   dropped = 0;
 
-  constructor(text: string, { file = 'labels', minimumSize = 1 }: LabelOptions) {
+  constructor(operation: string, text: string, options: LabelOptions) {
+    checkOptions(operation, options, { file: 'string', minimumSize: 'number' });
+    const { file = 'labels', minimumSize = 1 } = options;
+    if (typeof text !== 'string' || !(minimumSize >= 0)) {
+      throw new ArgumentError({
+        operation,
+        expected: 'the text of labels, and a minimumSize of 0 or more',
+        got: typeof text === 'string' ? String(minimumSize) : describe(text),
+        remedy: "Read the file as text first: readFileSync('label.txt', 'utf8').",
+      });
+    }
     this.#file = file;
     this.#minimum = minimumSize;
     this.lines = text.replace(/^\uFEFF/, '').split(/\r?\n/);
@@ -74,10 +85,10 @@ const quote = (text: string): string => (text.length > 60 ? `'${text.slice(0, 60
 /**
  * Labels in the format `retinaface_gt_v1.1` of the RetinaFace authors: a line `# event/file.jpg`, then for each face
  * `x y w h`, or `x y w h (x y flag)×5 score`. A face with a point of flag −1 has no landmarks.
- * @throws LabelError that names the file and the line.
+ * @throws LabelError that names the file and the line; ArgumentError for options that there are not.
  */
 export function parseRetinaFaceLabels(text: string, options: LabelOptions = {}): Labels {
-  const reader = new Reader(text, options);
+  const reader = new Reader('parseRetinaFaceLabels', text, options);
   let faces: Face[] | undefined;
   for (const [at, line] of reader.lines.entries()) {
     if (line.trim() === '') continue;
@@ -112,10 +123,10 @@ function landmarksOf(numbers: readonly number[]): number[] | undefined {
  * Labels in the format of WIDER FACE's `wider_face_*_bbx_gt.txt`: a line `event/file.jpg`, a line with the number of
  * faces, and for each `x y w h blur expression illumination invalid occlusion pose`; a picture without faces has one
  * line of zeros. Faces that are marked invalid stay: unlabelled, they would be taught as background.
- * @throws LabelError that names the file and the line.
+ * @throws LabelError that names the file and the line; ArgumentError for options that there are not.
  */
 export function parseWiderBoxes(text: string, options: LabelOptions = {}): Labels {
-  const reader = new Reader(text, options);
+  const reader = new Reader('parseWiderBoxes', text, options);
   for (let at = 0; at < reader.lines.length;) {
     const name = reader.lines[at]!.trim();
     if (name === '') {
@@ -144,10 +155,10 @@ export function parseWiderBoxes(text: string, options: LabelOptions = {}): Label
  * `{"image":"a.jpg","faces":[{"box":[x1,y1,x2,y2],"landmarks":[[x,y],[x,y],[x,y],[x,y],[x,y]]}]}`.
  * Landmarks are left eye, right eye, nose, left and right mouth corner as seen in the picture, and may be absent or
  * null; a picture without faces has an empty list.
- * @throws LabelError that names the file and the line.
+ * @throws LabelError that names the file and the line; ArgumentError for options that there are not.
  */
 export function parseJsonLines(text: string, options: LabelOptions = {}): Labels {
-  const reader = new Reader(text, options);
+  const reader = new Reader('parseJsonLines', text, options);
   for (const [at, line] of reader.lines.entries()) {
     if (line.trim() === '') continue;
     let value: unknown;

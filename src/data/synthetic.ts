@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
 import { type Random, randomOf } from './random.js';
@@ -44,11 +45,13 @@ const BOX_HEIGHT = 1.43;
 /** At most this much of a face is hidden by people before it. */
 const MOST_HIDDEN = 0.45;
 
-function settingsOf({ size = 320, faces = [0, 12], faceHeights = [6, (size * 5) / 8] }: SyntheticOptions): {
+function settingsOf(options: SyntheticOptions): {
   size: number;
   faces: readonly [number, number];
   faceHeights: readonly [number, number];
 } {
+  checkOptions('draw synthetic scenes', options, { size: 'number', faces: 'array', faceHeights: 'array' });
+  const { size = 320, faces = [0, 12], faceHeights = [6, (size * 5) / 8] } = options;
   const check = (valid: boolean, expected: string, got: string): void => {
     if (valid) return;
     const remedy = 'Pass other options, or leave them out.';

@@ -1,3 +1,4 @@
+import { type OptionKinds } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import { contiguous } from '../ops/layout.js';
 import { scope } from '../tensor/scope.js';
@@ -10,6 +11,12 @@ export interface HardNegativeOptions {
   /** Negatives of an image without positives; a whole number. 0 leaves such images out, as the published code does. */
   readonly minimumNegatives: number;
 }
+
+/** Types of the options. */
+export const HARD_NEGATIVE_OPTIONS: OptionKinds<HardNegativeOptions> = {
+  negativeRatio: 'number!',
+  minimumNegatives: 'number!',
+};
 
 /** Throws an ArgumentError for a ratio or a minimum out of range. */
 export function checkHardNegativeOptions({ negativeRatio, minimumNegatives }: HardNegativeOptions): void {

@@ -1,3 +1,4 @@
+import { checkOptions, type OptionKinds, pickOptions } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import { flatGrid, type Grid } from '../gpu/grid.js';
 import { contiguous } from '../ops/layout.js';
@@ -33,6 +34,15 @@ export interface MatchOptions {
    */
   readonly ignoreBelow?: number;
 }
+
+/** Types of the options. */
+export const MATCH_OPTIONS: OptionKinds<MatchOptions> = {
+  positiveThreshold: 'number!',
+  negativeThreshold: 'number!',
+  forceBestAnchor: 'boolean|number!',
+  variances: 'array!',
+  ignoreBelow: 'number',
+};
 
 /** What each of A anchors has to learn from each of n images. */
 export interface Matches {
@@ -102,14 +112,19 @@ export function checkMatchOptions({
  * by IoU, all on the GPU and without an IoU matrix (report §3.5). An anchor takes the face of its greatest IoU, the lowest
  * row of equal ones. A face that is forced takes its best anchor, the lowest index of equal ones, from any other face; of
  * two forced faces with one best anchor the later takes it. `landmarks: false` leaves out their targets.
- * @throws ShapeError when the shapes do not fit; ArgumentError for thresholds or variances out of range.
+ * Options of a loss do: what is not of the matching is left alone.
+ * @throws ShapeError when the shapes do not fit; ArgumentError for thresholds or variances that are missing or out of range.
  */
 export function matchAnchors(
   anchors: Tensor,
   targets: FaceTargets,
   options: MatchOptions,
-  { landmarks: withLandmarks = true }: { readonly landmarks?: boolean } = {},
+  wanted: { readonly landmarks?: boolean } = {},
 ): Matches {
+  // A loss's options are these and more.
+  checkOptions('matchAnchors', pickOptions(options, MATCH_OPTIONS), MATCH_OPTIONS);
+  checkOptions('matchAnchors', wanted, { landmarks: 'boolean' });
+  const { landmarks: withLandmarks = true } = wanted;
   const sizes = targetSizes('matchAnchors', anchors, targets);
   checkMatchOptions(options);
   const { images, faces, anchors: count } = sizes;

@@ -18,7 +18,7 @@ export async function nms(
   options: { readonly iouThreshold: number; readonly plusOne?: boolean },
 ): Promise<Uint32Array> {
   const count = boxCount('nms', boxes);
-  checkOptions('nms', options, { iouThreshold: 'number', plusOne: 'boolean' });
+  checkOptions('nms', options, { iouThreshold: 'number!', plusOne: 'boolean' });
   const { iouThreshold, plusOne = false } = options;
   if (scores.size !== count || !(iouThreshold >= 0 && iouThreshold <= 1)) {
     throw new ArgumentError({

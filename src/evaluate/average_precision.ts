@@ -1,3 +1,4 @@
+import { checkOptions, type OptionKinds } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { type Detections, type Matches, matchDetections, type Predictions } from './detections.js';
 import { type GroundTruth, type Subset, SUBSETS } from './ground_truth.js';
@@ -9,6 +10,9 @@ export interface AveragePrecisionOptions {
   /** Scores at which the curve is read, evenly spaced over the normalised range; at least 1. Default 1,000. */
   readonly thresholds?: number;
 }
+
+/** Types of the options. */
+export const PRECISION_OPTIONS: OptionKinds<AveragePrecisionOptions> = { iouThreshold: 'number', thresholds: 'number' };
 
 /** A precision–recall curve and what lies under it. */
 export interface PrecisionRecall {
@@ -56,6 +60,7 @@ export function averagePrecision(
   predictions: Predictions,
   options: AveragePrecisionOptions = {},
 ): WiderPrecision {
+  const { iouThreshold, thresholds } = settingsOf('averagePrecision', options);
   const names = new Set(groundTruth.pictures.map(({ name }) => name));
   for (const name of predictions.keys()) {
     if (names.has(name)) continue;
@@ -66,7 +71,6 @@ export function averagePrecision(
       remedy: 'Name pictures as the ground truth does: the folder of the event, a slash, the file without its ending.',
     });
   }
-  const { iouThreshold, thresholds } = checkOptions(options);
   const normalise = normaliser(predictions.values());
   const matched = groundTruth.pictures.map((picture) => {
     const detections = predictions.get(picture.name);
@@ -95,7 +99,7 @@ export function precisionRecall(
   pictures: readonly ScoredPicture[],
   options: AveragePrecisionOptions = {},
 ): PrecisionRecall {
-  const { iouThreshold, thresholds } = checkOptions(options);
+  const { iouThreshold, thresholds } = settingsOf('precisionRecall', options);
   const found = pictures.flatMap(({ detections }) => detections ?? []);
   const curve = new Counter(thresholds, normaliser(found));
   for (const { boxes, counts = new Uint8Array(boxes.length / 4).fill(1), detections } of pictures) {
@@ -209,15 +213,14 @@ function pairwiseSum(values: readonly number[], start: number, end: number): num
   return sum;
 }
 
-function checkOptions({ iouThreshold = 0.5, thresholds = 1000 }: AveragePrecisionOptions): {
-  readonly iouThreshold: number;
-  readonly thresholds: number;
-} {
+function settingsOf(operation: string, options: AveragePrecisionOptions): Required<AveragePrecisionOptions> {
+  checkOptions(operation, options, PRECISION_OPTIONS);
+  const { iouThreshold = 0.5, thresholds = 1000 } = options;
   if (iouThreshold > 0 && iouThreshold <= 1 && Number.isInteger(thresholds) && thresholds >= 1) {
     return { iouThreshold, thresholds };
   }
   throw new ArgumentError({
-    operation: 'averagePrecision',
+    operation,
     expected: 'an iouThreshold above 0 and at most 1, and a whole number of thresholds',
     got: `${iouThreshold} and ${thresholds}`,
     remedy: 'Leave both out for the official protocol.',

@@ -1,9 +1,15 @@
 import type { PictureSource } from '../data/sample.js';
+import { checkOptions, type OptionKinds, pickOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import type { Picture } from '../image/picture.js';
 import type { Face } from '../image/face.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
-import { averagePrecision, type AveragePrecisionOptions, type WiderPrecision } from './average_precision.js';
+import {
+  averagePrecision,
+  type AveragePrecisionOptions,
+  PRECISION_OPTIONS,
+  type WiderPrecision,
+} from './average_precision.js';
 import type { Detections, Predictions } from './detections.js';
 import { type GroundTruth, pictureName } from './ground_truth.js';
 import { type LandmarkErrors, landmarkErrors } from './landmarks.js';
@@ -40,6 +46,17 @@ export interface SearchOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Types of the options. */
+const SEARCH_OPTIONS: OptionKinds<SearchOptions> = {
+  protocol: 'string',
+  changes: 'object',
+  batch: 'number',
+  store: 'object',
+  onProgress: 'function',
+  onTiled: 'function',
+  signal: 'object',
+};
+
 /** How a model is evaluated. */
 export interface EvaluateOptions extends SearchOptions, AveragePrecisionOptions {}
 
@@ -60,7 +77,7 @@ export type EvaluationSource = Pick<PictureSource, 'length' | 'name' | 'load'>;
  * ```ts
  * const { easy, medium, hard } = await evaluateModel(model, source, groundTruthFromSamples(samples));
  * ```
- * @throws ArgumentError where source and ground truth are not of the same pictures, or an option is out of range; what
+ * @throws ArgumentError where source and ground truth are not of the same pictures, or an option is unknown or out of range; what
  * `source.load` and `model.detect` throw.
  */
 export async function evaluateModel(
@@ -69,26 +86,29 @@ export async function evaluateModel(
   groundTruth: GroundTruth,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
+  checkOptions('evaluateModel', options, { ...SEARCH_OPTIONS, ...PRECISION_OPTIONS });
   const names = Array.from({ length: source.length }, (_, i) => pictureName(source.name(i)));
   checkSamePictures(names, groundTruth);
-  const predictions = await searchPictures(model, source, options);
+  const predictions = await searchPictures(model, source, pickOptions(options, SEARCH_OPTIONS));
+  const { iouThreshold } = options;
   return {
-    ...averagePrecision(groundTruth, predictions, options),
+    ...averagePrecision(groundTruth, predictions, pickOptions(options, PRECISION_OPTIONS)),
     protocol: protocolOf(options.protocol, options.changes),
     predictions,
-    landmarks: landmarkErrors(groundTruth, predictions, options),
+    landmarks: landmarkErrors(groundTruth, predictions, iouThreshold === undefined ? {} : { iouThreshold }),
   };
 }
 
 /**
  * Detections of a set of pictures by a protocol, to the precision of prediction files.
- * @throws ArgumentError for options out of range; what `source.load`, `model.detect` and the store throw.
+ * @throws ArgumentError for options that there are not or that are out of range; what `source.load`, `model.detect` and the store throw.
  */
 export async function searchPictures(
   model: Detector,
   source: EvaluationSource,
   options: SearchOptions = {},
 ): Promise<Map<string, Detections>> {
+  checkOptions('searchPictures', options, SEARCH_OPTIONS);
   const protocol = protocolOf(options.protocol, options.changes);
   const { batch = 1, store, onProgress, signal } = options;
   if (!Number.isInteger(batch) || batch < 1) {

@@ -39,7 +39,11 @@ export function evaluateHeights(
   const [easy, medium] = HEIGHTS;
   const { curves } = averagePrecision(countByHeight(groundTruth, { easy, medium }), predictions, options);
   const [tall, middle, all] = [curves.easy, curves.medium, curves.hard];
-  const landmarks = landmarkErrors(groundTruth, predictions, { ...options, leastHeight: LANDMARK_HEIGHT });
+  const { iouThreshold } = options;
+  const landmarks = landmarkErrors(groundTruth, predictions, {
+    ...(iouThreshold === undefined ? {} : { iouThreshold }),
+    leastHeight: LANDMARK_HEIGHT,
+  });
   return {
     precisions: [tall, middle, all].map(({ averagePrecision: value, faces }, i) => ({
       least: HEIGHTS[i]!,

@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { matchDetections, type Predictions } from './detections.js';
 import type { GroundTruth } from './ground_truth.js';
@@ -39,13 +40,18 @@ export function landmarkErrors(
   predictions: Predictions,
   options: LandmarkOptions = {},
 ): LandmarkErrors | undefined {
+  checkOptions('landmarkErrors', options, {
+    iouThreshold: 'number',
+    failureThreshold: 'number',
+    leastHeight: 'number',
+  });
   const { iouThreshold = 0.5, failureThreshold = 0.1, leastHeight = 0 } = options;
   if (!(iouThreshold > 0 && iouThreshold <= 1 && failureThreshold > 0 && leastHeight >= 0)) {
     throw new ArgumentError({
       operation: 'landmarkErrors',
       expected: 'an iouThreshold above 0 and at most 1, a failureThreshold above 0, a leastHeight of 0 or more',
       got: `${iouThreshold}, ${failureThreshold} and ${leastHeight}`,
-      remedy: 'Leave both out for the usual ones.',
+      remedy: 'Leave them out for the usual ones.',
     });
   }
   let faces = 0;

@@ -1,6 +1,6 @@
 import type { Size } from '../image/letterbox.js';
 import { type DetectOptions, MAX_SIDE } from '../retinaface/detect_options.js';
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, describe } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 
 /** The size at which pictures are searched: their own; fitted to N×N; or a short side, up to a greatest long one. */
@@ -60,7 +60,7 @@ export type ProtocolName = keyof typeof protocols;
 /** The size that the published code scales pictures to unless it keeps their own. */
 export const PUBLISHED_SCALED: SearchSize = { shortSide: 1600, longSide: 2150 };
 
-/** A named protocol with changes. @throws ArgumentError for values out of range. */
+/** A named protocol with changes. @throws ArgumentError for an unknown name, unknown changes, and values out of range. */
 export function protocolOf(name: ProtocolName = 'published', changes: Partial<Protocol> = {}): Protocol {
   checkOptions('evaluate', changes, {
     name: 'string',
@@ -72,6 +72,14 @@ export function protocolOf(name: ProtocolName = 'published', changes: Partial<Pr
     flip: 'boolean',
     scales: 'array',
   });
+  if (!Object.hasOwn(protocols, name)) {
+    throw new ArgumentError({
+      operation: 'evaluate',
+      expected: `a protocol of ${Object.keys(protocols).join(', ')}`,
+      got: describe(name),
+      remedy: 'Name one of them; `changes` says how yours differs.',
+    });
+  }
   const protocol: Protocol = { ...protocols[name], ...changes };
   const { scoreThreshold, topK, maxFaces, nmsThreshold, size, scales } = protocol;
   const check = (valid: boolean, what: string, expected: string, got: unknown): void => {

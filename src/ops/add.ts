@@ -1,4 +1,5 @@
 import { defineOp } from '../autograd/op.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { formatShape, sameShape, type Shape } from '../tensor/shape.js';
@@ -39,9 +40,10 @@ export function checkSameShape(operation: string, a: Shape, b: Shape): void {
 /**
  * a + b, element by element, and with a `slope` a rectifier after it: 0 for ReLU, more for a leaky one.
  * `a`, `b`: one shape.
- * @throws ShapeError for different shapes; ArgumentError for a negative slope.
+ * @throws ShapeError for different shapes; ArgumentError for a negative slope, and for options that there are not.
  */
 export function add(a: Tensor, b: Tensor, options: { readonly slope?: number } = {}): Tensor {
+  checkOptions('add', options, { slope: 'number' });
   checkSameShape('add', a.shape, b.shape);
   if (options.slope !== undefined) checkSlope('add', options.slope);
   return sumOfTwo({ a, b }, { slope: options.slope });

@@ -1,5 +1,6 @@
 import { defineOp } from '../autograd/op.js';
-import { ShapeError } from '../gpu/errors.js';
+import { checkOptions } from '../gpu/arguments.js';
+import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
 import { scope } from '../tensor/scope.js';
@@ -29,6 +30,15 @@ export interface BatchNormOptions extends BatchNormParameters {
   /** A rectifier behind all that, in the same kernel: 0 for ReLU, more for a leaky one. Absent: none. */
   readonly slope?: number;
 }
+
+/** Types of the parameters. */
+const PARAMETERS = {
+  gamma: 'tensor!',
+  beta: 'tensor!',
+  runningMean: 'tensor!',
+  runningVar: 'tensor!',
+  eps: 'number',
+} as const;
 
 const EPSILON = 1e-5;
 
@@ -222,6 +232,15 @@ const normalising = defineOp<Inputs & { residual: Tensor | undefined }, NormStat
 });
 
 function checkParameters(operation: string, parameters: BatchNormParameters, channels: number): void {
+  const { eps = EPSILON } = parameters;
+  if (!(eps >= 0 && Number.isFinite(eps))) {
+    throw new ArgumentError({
+      operation,
+      expected: 'an eps of 0 or more',
+      got: String(eps),
+      remedy: 'Leave it out for 1e-5.',
+    });
+  }
   for (const name of ['gamma', 'beta', 'runningMean', 'runningVar'] as const) {
     const { shape, contiguous: whole } = parameters[name];
     if (shape.length === 1 && shape[0] === channels && whole) continue;
@@ -239,9 +258,16 @@ function checkParameters(operation: string, parameters: BatchNormParameters, cha
  * the batch's, and the running statistics move in place, the variance by the unbiased one, as in PyTorch. A residual and a
  * (leaky) ReLU behind it cost no pass of their own, forward or backward.
  * @throws ShapeError unless the parameters are [c], the residual has the shape of `x` and, in training, a channel has 2
- * values or more; ArgumentError for a negative slope.
+ * values or more; ArgumentError for a negative slope or eps, and for options that there are not.
  */
 export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
+  checkOptions('batchNorm', options, {
+    ...PARAMETERS,
+    training: 'boolean',
+    momentum: 'number',
+    residual: 'tensor',
+    slope: 'number',
+  });
   const { gamma, beta, runningMean, runningVar, training = false, momentum = 0.1, eps = EPSILON } = options;
   const { residual, slope } = options;
   const channels = x.shape.at(-1) ?? 0;
@@ -261,9 +287,10 @@ export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
 
 /**
  * Batch norm with its running statistics as `y = x·scale + shift`, each [c], for the epilogue of a convolution.
- * @throws ShapeError unless all four parameters are [c].
+ * @throws ShapeError unless all four parameters are [c]; ArgumentError for a negative eps, and for options that there are not.
  */
 export function foldBatchNorm(parameters: BatchNormParameters): { readonly scale: Tensor; readonly shift: Tensor } {
+  checkOptions('foldBatchNorm', parameters, PARAMETERS);
   const { gamma, beta, runningMean, runningVar, eps = EPSILON } = parameters;
   const channels = gamma.size;
   checkParameters('foldBatchNorm', parameters, channels);

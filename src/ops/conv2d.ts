@@ -32,12 +32,12 @@ const OPTIONS: OptionKinds<Conv2dOptions> = {
   padding: 'number|array',
   dilation: 'number|array',
   groups: 'number',
-  bias: 'object',
-  scale: 'object',
-  shift: 'object',
-  residual: 'object',
+  bias: 'tensor',
+  scale: 'tensor',
+  shift: 'tensor',
+  residual: 'tensor',
   slope: 'number',
-  into: 'object',
+  into: 'tensor',
 };
 
 // A type, not an interface: an op's inputs are indexed by name.

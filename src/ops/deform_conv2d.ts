@@ -296,8 +296,8 @@ export function deformConv2d(x: Tensor, offset: Tensor, weight: Tensor, options:
     stride: 'number|array',
     padding: 'number|array',
     dilation: 'number|array',
-    mask: 'object',
-    bias: 'object',
+    mask: 'tensor',
+    bias: 'tensor',
   });
   return deformConv2dIn(undefined, x, offset, weight, options);
 }

@@ -1,4 +1,5 @@
 import { defineOp } from '../autograd/op.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { imageShape, type Shape } from '../tensor/shape.js';
@@ -63,9 +64,11 @@ const pooling = defineOp<{ x: Tensor }, { windows: Windows; shape: Shape }>({
 /**
  * The maximum of every window of `x` [n, h, w, c], channel by channel; floor((size + padding − kernel) / stride) + 1
  * windows along an axis. Padding never wins; of equal values the first in row-major order gets the gradient.
- * @throws ArgumentError for windows that do not fit; ShapeError unless `x` is an image tensor.
+ * @throws ArgumentError for windows that do not fit and options that there are not; ShapeError unless `x` is an image tensor.
  */
-export function maxPool2d(x: Tensor, { kernel, stride = kernel, padding = 0 }: MaxPool2dOptions): Tensor {
+export function maxPool2d(x: Tensor, options: MaxPool2dOptions): Tensor {
+  checkOptions('maxPool2d', options, { kernel: 'number|array!', stride: 'number|array', padding: 'number|array' });
+  const { kernel, stride = kernel, padding = 0 } = options;
   const [, height, width] = imageShape('maxPool2d', x.shape);
   const [kernelY, kernelX] = typeof kernel === 'number' ? [kernel, kernel] : kernel;
   const [strideY, strideX] = typeof stride === 'number' ? [stride, stride] : stride;

@@ -1,11 +1,12 @@
 import { defineOp } from '../autograd/op.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { scope } from '../tensor/scope.js';
 import { formatShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
 import { contiguous } from './layout.js';
-import { checkPerRow, normaliseWeights, type Reduction } from './reduction.js';
+import { checkPerRow, checkReduction, normaliseWeights, type Reduction } from './reduction.js';
 import { sumTimes } from './sum.js';
 
 export interface NegativeLogLikelihoodOptions {
@@ -67,13 +68,16 @@ const losses = defineOp<Inputs, { classes: number }>({
  * (its §3.5). `logits` [..., classes], `labels` [...] u32, → a scalar [], or [...] with the reduction `none`.
  * A label of `classes` or more gives a loss of 0 and no gradient; weigh its row 0 to keep it out of the mean, too.
  * Only the logits have a gradient.
- * @throws ShapeError when the shapes do not fit.
+ * @throws ShapeError when the shapes do not fit; ArgumentError for options that there are not.
  */
 export function negativeLogLikelihood(
   logits: Tensor,
   labels: Tensor<'u32'>,
-  { weights, reduction = 'mean' }: NegativeLogLikelihoodOptions = {},
+  options: NegativeLogLikelihoodOptions = {},
 ): Tensor {
+  checkOptions('negativeLogLikelihood', options, { weights: 'tensor', reduction: 'string' });
+  const { weights, reduction = 'mean' } = options;
+  checkReduction('negativeLogLikelihood', reduction);
   const classes = logits.shape.at(-1) ?? 0;
   if (classes === 0) {
     throw new ShapeError({

@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError, LimitError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
@@ -30,6 +31,14 @@ export function prepareImages(
   pictures: readonly AnyPicture[],
   options: PrepareOptions,
 ): Tensor<'f32'> {
+  checkOptions('prepareImages', options, {
+    width: 'number!',
+    height: 'number!',
+    placements: 'array!',
+    order: 'string!',
+    mean: 'array!',
+    std: 'array!',
+  });
   return prepareImagesBy(undefined, device, pictures, options);
 }
 

@@ -1,4 +1,5 @@
-import { ShapeError } from '../gpu/errors.js';
+import { describe } from '../gpu/arguments.js';
+import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { formatShape, sameShape, type Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -7,6 +8,17 @@ import { sum } from './sum.js';
 
 /** What becomes of a loss per row: all of them, their sum, or their mean. */
 export type Reduction = 'mean' | 'sum' | 'none';
+
+/** Throws an ArgumentError for what is no reduction. */
+export function checkReduction(operation: string, reduction: Reduction): void {
+  if (['mean', 'sum', 'none'].includes(reduction)) return;
+  throw new ArgumentError({
+    operation,
+    expected: "reduction to be 'mean', 'sum' or 'none'",
+    got: describe(reduction),
+    remedy: 'Pass one of them.',
+  });
+}
 
 /** Throws a ShapeError unless `tensor` has one value per row of a tensor of shape `rows` + [last axis]. */
 export function checkPerRow(operation: string, name: string, tensor: Tensor, rows: Shape): void {

@@ -1,4 +1,5 @@
 import { defineOp } from '../autograd/op.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
 import { Tensor } from '../tensor/tensor.js';
 import { around, contiguous, copyRows, resolveAxis } from './layout.js';
@@ -47,9 +48,11 @@ const slicing = defineOp<{ x: Tensor }, SliceOptions & { readonly size: number }
 
 /**
  * A copy of `count` entries of an axis, from `start` on. `x`: any shape with that axis.
- * @throws ShapeError for an axis or a range that `x` does not have.
+ * @throws ShapeError for an axis or a range that `x` does not have; ArgumentError for options that there are not.
  */
-export function slice(x: Tensor, { axis, start, count }: SliceOptions): Tensor {
+export function slice(x: Tensor, options: SliceOptions): Tensor {
+  checkOptions('slice', options, { axis: 'number!', start: 'number!', count: 'number!' });
+  const { axis, start, count } = options;
   const resolved = resolveAxis('slice', x.shape, axis);
   const size = x.shape[resolved]!;
   if (!(Number.isInteger(start) && start >= 0 && Number.isInteger(count) && count >= 0 && start + count <= size)) {

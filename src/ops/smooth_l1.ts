@@ -1,11 +1,12 @@
 import { defineOp } from '../autograd/op.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { scope } from '../tensor/scope.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkSameShape } from './add.js';
 import { contiguous } from './layout.js';
-import { checkPerRow, normaliseWeights, type Reduction } from './reduction.js';
+import { checkPerRow, checkReduction, normaliseWeights, type Reduction } from './reduction.js';
 import { sumTimes } from './sum.js';
 
 export interface SmoothL1Options {
@@ -82,13 +83,12 @@ export function checkBeta(beta: number): void {
 /**
  * w·(d²/2β where d = |x − target| < β, else d − β/2), as in Fast R-CNN (Girshick 2015) and the report's §3.5, where β = 1.
  * `x` and `target`: one shape; → a scalar [], or that shape with the reduction `none`. The weights have no gradient.
- * @throws ShapeError when the shapes do not fit; ArgumentError unless β is more than 0.
+ * @throws ShapeError when the shapes do not fit; ArgumentError unless β is more than 0, and for options that there are not.
  */
-export function smoothL1(
-  x: Tensor,
-  target: Tensor,
-  { beta = 1, reduction = 'mean', weights }: SmoothL1Options = {},
-): Tensor {
+export function smoothL1(x: Tensor, target: Tensor, options: SmoothL1Options = {}): Tensor {
+  checkOptions('smoothL1', options, { beta: 'number', reduction: 'string', weights: 'tensor' });
+  const { beta = 1, reduction = 'mean', weights } = options;
+  checkReduction('smoothL1', reduction);
   checkSameShape('smoothL1', x.shape, target.shape);
   if (weights) checkPerRow('smoothL1', 'weights', weights, x.shape.slice(0, -1));
   checkBeta(beta);

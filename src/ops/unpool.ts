@@ -1,4 +1,5 @@
 import { defineOp } from '../autograd/op.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { imageShape } from '../tensor/shape.js';
@@ -39,9 +40,11 @@ const unpooling = defineOp<{ x: Tensor }, { size: readonly [number, number]; fro
 /**
  * Nearest-neighbour resampling of `x` [n, h, w, c] to `size`, a number or [y, x]: output row i shows input row
  * floor(i·h / out), columns likewise.
- * @throws ArgumentError for a size that is no whole number from 1 to 65,535; ShapeError unless `x` is an image tensor.
+ * @throws ArgumentError for a size that is no whole number from 1 to 65,535, and options that there are not; ShapeError unless `x` is an image tensor.
  */
-export function unpool(x: Tensor, { size }: { readonly size: number | readonly [number, number] }): Tensor {
+export function unpool(x: Tensor, options: { readonly size: number | readonly [y: number, x: number] }): Tensor {
+  checkOptions('unpool', options, { size: 'number|array!' });
+  const { size } = options;
   const [, height, width] = imageShape('unpool', x.shape);
   const [outHeight, outWidth] = typeof size === 'number' ? [size, size] : size;
   // The kernels multiply two sides in 32 bits.

@@ -107,7 +107,7 @@ export function detectionOf(options: DetectOptions): Detection {
   const candidates = `a whole number of 1 to ${MOST_CANDIDATES.toLocaleString('en')}`;
   check('topK', topK, whole(topK, 1, MOST_CANDIDATES), candidates);
   if (typeof size === 'object' && (size as unknown) !== null) {
-    checkOptions('detect', size, { width: 'number', height: 'number' });
+    checkOptions('detect', size, { width: 'number!', height: 'number!' });
     const sides = whole(size.width, 1, MAX_SIDE) && whole(size.height, 1, MAX_SIDE);
     check('size', `${size.width}×${size.height}`, sides, `a width and a height of 1 to ${MAX_SIDE} whole pixels`);
   } else {

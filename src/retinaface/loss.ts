@@ -1,13 +1,20 @@
 import { defineOp } from '../autograd/op.js';
-import { checkHardNegativeOptions, type HardNegativeOptions, selectHardNegatives } from '../detect/hard_negatives.js';
+import {
+  checkHardNegativeOptions,
+  HARD_NEGATIVE_OPTIONS,
+  type HardNegativeOptions,
+  selectHardNegatives,
+} from '../detect/hard_negatives.js';
 import {
   checkMatchOptions,
   type FaceTargets,
+  MATCH_OPTIONS,
   matchAnchors,
   type Matches,
   type MatchOptions,
   targetSizes,
 } from '../detect/match.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import type { Grid } from '../gpu/grid.js';
 import { contiguous } from '../ops/layout.js';
@@ -170,15 +177,31 @@ function checkOutputs({ logits, boxes, landmarks }: HeadOutputs, images: number,
   });
 }
 
-function checkOptions(options: LossOptions): void {
+function checkLoss(operation: string, options: LossOptions): void {
+  checkOptions(operation, options, {
+    ...MATCH_OPTIONS,
+    ...HARD_NEGATIVE_OPTIONS,
+    classNormalisation: 'string!',
+    lambda: 'object!',
+    beta: 'number!',
+  });
+  checkOptions(operation, options.lambda, { class: 'number!', box: 'number!', landmarks: 'number!' });
   checkMatchOptions(options);
   checkHardNegativeOptions(options);
   checkBeta(options.beta);
-  const { lambda } = options;
+  const { lambda, classNormalisation } = options;
+  if (!['selected', 'positives'].includes(classNormalisation)) {
+    throw new ArgumentError({
+      operation,
+      expected: "classNormalisation to be 'selected' or 'positives'",
+      got: `'${classNormalisation}'`,
+      remedy: 'Pass one of them.',
+    });
+  }
   const factors = [lambda.class, lambda.box, lambda.landmarks];
   if (factors.every((factor) => factor >= 0 && Number.isFinite(factor))) return;
   throw new ArgumentError({
-    operation: 'multiboxLoss',
+    operation,
     expected: 'three factors of 0 or more',
     got: factors.join(', '),
     remedy: 'The report takes 1 for each part, the original paper 1, 0.25 and 0.1.',
@@ -244,7 +267,7 @@ function weigh(matches: Matches, selected: Tensor, annotated: Tensor, options: L
 /**
  * Writes into the rows of `counts` [N, 3] from `first` on what `multiboxLoss` answers as counts for these images. Which
  * negatives are chosen depends on the outputs, how many does not, so that none are needed.
- * @throws ShapeError when the shapes do not fit; ArgumentError for options out of range.
+ * @throws ShapeError when the shapes do not fit; ArgumentError for options that there are not or that are out of range.
  */
 export function countAnchors(
   anchors: Tensor,
@@ -252,8 +275,8 @@ export function countAnchors(
   options: LossOptions,
   { counts, first }: { readonly counts: Tensor<'u32'>; readonly first: number },
 ): void {
+  checkLoss('countAnchors', options);
   const sizes = targetSizes('countAnchors', anchors, targets);
-  checkOptions(options);
   if (counts.shape.length !== 2 || counts.shape[1] !== 3 || first < 0 || first + sizes.images > counts.shape[0]!) {
     throw new ShapeError({
       operation: 'countAnchors',
@@ -278,7 +301,7 @@ export function countAnchors(
  * `anchors` (cx, cy, w, h in pixels): [A, 4], or [n, A, 4] where each image has its own, as in a cascade. No gradient
  * reaches them. `over` `[N, 3]`: counts of all images of a step of which these are a part; the losses and gradients of such
  * parts add up to those of the whole.
- * @throws ShapeError when the shapes do not fit; ArgumentError for options out of range.
+ * @throws ShapeError when the shapes do not fit; ArgumentError for options that there are not or that are out of range.
  */
 export function multiboxLoss(
   outputs: HeadOutputs,
@@ -287,11 +310,13 @@ export function multiboxLoss(
   options: LossOptions,
   over?: Tensor<'u32'>,
 ): MultiboxLoss {
+  checkLoss('multiboxLoss', options);
   const sizes = targetSizes('multiboxLoss', anchors, targets);
   checkOutputs(outputs, sizes.images, sizes.anchors);
-  checkOptions(options);
   return scope(() => {
-    const matches = matchAnchors(anchors, targets, options, { landmarks: outputs.landmarks !== undefined });
+    const matches = matchAnchors(anchors, targets, options, {
+      landmarks: outputs.landmarks !== undefined,
+    });
     // A view is another tensor to the tape: no gradient flows through the choice of negatives.
     const logits = contiguous(outputs.logits).view(outputs.logits.shape);
     const losses = negativeLogLikelihood(logits, matches.labels, { reduction: 'none' });

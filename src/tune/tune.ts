@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import type { Choices } from '../gpu/choices.js';
 import { ArgumentError, LimitError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
@@ -61,6 +62,7 @@ const TOLERANCE = 1e-4;
  */
 export async function tune(device: GPUDevice | Gpu, compute: () => void, options: TuneOptions = {}): Promise<Tuning> {
   const gpu = Gpu.of(device);
+  checkOptions('tune', options, { onMeasured: 'function', signal: 'object', now: 'function' });
   const { onMeasured, signal, now = () => performance.now() } = options;
   if (gpu.busy) {
     throw new ArgumentError({

@@ -1,15 +1,35 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
-import { type AugmentOptions, drawAugmentation } from '../../src/data/augment.js';
+import { augmentBatch, drawAugmentation } from '../../src/data/augment.js';
+import { parseJsonLines, parseRetinaFaceLabels, parseWiderBoxes } from '../../src/data/labels.js';
 import { randomOf } from '../../src/data/random.js';
+import { syntheticScene, syntheticSource } from '../../src/data/synthetic.js';
 import { iouMatrix } from '../../src/detect/iou_matrix.js';
+import { matchAnchors } from '../../src/detect/match.js';
 import { nms } from '../../src/detect/nms.js';
+import { averagePrecision, precisionRecall } from '../../src/evaluate/average_precision.js';
+import { evaluateModel, searchPictures } from '../../src/evaluate/evaluate_model.js';
+import type { GroundTruth } from '../../src/evaluate/ground_truth.js';
+import { evaluateHeights } from '../../src/evaluate/heights.js';
+import { landmarkErrors } from '../../src/evaluate/landmarks.js';
 import { protocolOf } from '../../src/evaluate/protocol.js';
-import { describe } from '../../src/gpu/arguments.js';
+import { describe, nearest } from '../../src/gpu/arguments.js';
 import { Gpu } from '../../src/gpu/gpu.js';
-import { type Conv2dOptions, conv2d } from '../../src/ops/conv2d.js';
+import { add } from '../../src/ops/add.js';
+import { batchNorm, foldBatchNorm } from '../../src/ops/batch_norm.js';
+import { conv2d } from '../../src/ops/conv2d.js';
+import { deformConv2d } from '../../src/ops/deform_conv2d.js';
+import { maxPool2d } from '../../src/ops/max_pool2d.js';
+import { negativeLogLikelihood } from '../../src/ops/negative_log_likelihood.js';
+import { prepareImages } from '../../src/ops/prepare_images.js';
+import { slice } from '../../src/ops/slice.js';
+import { smoothL1 } from '../../src/ops/smooth_l1.js';
+import { unpool } from '../../src/ops/unpool.js';
+import { multiboxLoss, REPORT_LOSS } from '../../src/retinaface/loss.js';
+import { scope } from '../../src/tensor/scope.js';
 import { Tensor } from '../../src/tensor/tensor.js';
-import { Sgd, type SgdOptions } from '../../src/train/sgd.js';
+import { Sgd } from '../../src/train/sgd.js';
+import { tune } from '../../src/tune/tune.js';
 import { testDevice as device } from '../helpers/device.js';
 
 test('values are described as what they are', () => {
@@ -29,29 +49,99 @@ test('values are described as what they are', () => {
   for (const [value, words] of values) assert.equal(describe(value), words);
 });
 
-test('public functions refuse options that they do not have, and those of another type', async () => {
+test('a name that was meant is found by a part of it, or by a slip or two', () => {
+  const names = ['scoreThreshold', 'nmsThreshold', 'maxFaces', 'size'];
+  const meant = { threshold: 'scoreThreshold', SIZE: 'size', maxFace: 'maxFaces', scoreTreshold: 'scoreThreshold' };
+  for (const [written, name] of Object.entries(meant)) assert.equal(nearest(written, names), name);
+  for (const written of ['colour', 'lr', 'xy']) assert.equal(nearest(written, names), undefined);
+});
+
+/** Calls with options that do not exist, are of another type, or are missing, and what is said of them. */
+function slips(): readonly (readonly [() => unknown, RegExp])[] {
   const x = Tensor.from(device, new Float32Array(16), [1, 2, 2, 4]);
   const weight = Tensor.from(device, new Float32Array(16), [1, 1, 4, 4]);
+  const c = Tensor.from(device, new Float32Array(4), [4]);
   const boxes = Tensor.from(device, new Float32Array(4), [1, 4]);
-  const scores = Tensor.from(device, new Float32Array(1), [1]);
-  const slips: readonly (readonly [() => unknown, RegExp])[] = [
-    [() => conv2d(x, weight, { strides: 2 } as Conv2dOptions), /conv2d: expected options of stride, .*got 'strides'/],
+  const labels = Tensor.from(device, new Uint32Array(4), [1, 2, 2]);
+  const gpu = Gpu.of(device);
+  // Bare options: what a caller without types may write.
+  const bare = (options: unknown): never => options as never;
+  const norm = { gamma: c, beta: c, runningMean: c, runningVar: c };
+  const outputs = { logits: x, boxes: x, landmarks: undefined };
+  const faces = { boxes: x, landmarks: x, annotated: x, counts: labels };
+  const size = { width: 9, height: 9 };
+  return [
+    [() => conv2d(x, weight, bare({ strides: 2 })), /conv2d: expected options of stride, .*got 'strides'/],
+    [() => conv2d(x, weight, bare({ stride: '2' })), /stride to be a number or an array, got '2'/],
+    [() => conv2d(x, weight, bare({ bias: new Float32Array(4) })), /bias to be a tensor, got a Float32Array of 4/],
+    [() => deformConv2d(x, x, weight, bare({ groups: 2 })), /deformConv2d: .*got 'groups'/],
+    [() => add(x, x, bare({ slop: 0 })), /add: .*Did you mean 'slope'/],
+    [() => add(x, x, bare(0.1)), /add: expected options as an object of slope, got 0.1/],
+    [() => batchNorm(x, bare({ ...norm, epsilon: 1 })), /batchNorm: .*got 'epsilon'/],
+    [() => batchNorm(x, bare({ ...norm, gamma: undefined })), /batchNorm: expected gamma to be a tensor, got none/],
+    [() => batchNorm(x, bare(undefined)), /batchNorm: expected options as an object of gamma/],
+    [() => batchNorm(x, { ...norm, eps: -1 }), /an eps of 0 or more, got -1/],
+    [() => foldBatchNorm(bare({ ...norm, training: true })), /foldBatchNorm: .*got 'training'/],
+    [() => maxPool2d(x, bare({ size: 2 })), /maxPool2d: expected options of kernel, stride, padding, got 'size'/],
+    [() => maxPool2d(x, bare({ stride: 2 })), /kernel to be a number or an array, got none/],
+    [() => maxPool2d(x, bare(2)), /maxPool2d: expected options as an object/],
+    [() => unpool(x, bare({ scale: 2 })), /unpool: .*got 'scale'/],
+    [() => unpool(x, bare(4)), /unpool: .*got 4. Write { size: … }/],
+    [() => slice(x, bare({ axis: 1, start: 0, end: 1 })), /slice: .*got 'end'/],
+    [() => smoothL1(x, x, bare({ Beta: 1 })), /Did you mean 'beta'/],
+    [() => smoothL1(x, x, bare({ reduction: 'average' })), /'mean', 'sum' or 'none', got 'average'/],
+    [() => negativeLogLikelihood(x, labels, bare({ weight: c })), /Did you mean 'weights'/],
+    [() => negativeLogLikelihood(x, labels, bare({ reduction: true })), /reduction to be a string, got true/],
+    [() => prepareImages(device, [], bare(size)), /prepareImages: expected placements to be an array, got none/],
+    [() => augmentBatch(device, [], [], bare({ edge: 9 })), /augmentBatch: .*got 'edge'/],
+    [() => iouMatrix(boxes, boxes, bare({ plusone: true })), /Did you mean 'plusOne'/],
+    [() => matchAnchors(boxes, faces, bare({ ...REPORT_LOSS, variances: 1 })), /variances to be an array, got 1/],
+    [() => matchAnchors(boxes, faces, bare({})), /positiveThreshold to be a number, got none/],
+    [() => matchAnchors(boxes, faces, REPORT_LOSS, bare({ points: false })), /matchAnchors: .*got 'points'/],
+    [() => multiboxLoss(outputs, boxes, faces, bare({ ...REPORT_LOSS, ratio: 3 })), /Did you mean 'negativeRatio'/],
+    [() => multiboxLoss(outputs, boxes, faces, bare({ ...REPORT_LOSS, lambda: 1 })), /lambda to be an object, got 1/],
     [
-      () => conv2d(x, weight, { stride: '2' } as unknown as Conv2dOptions),
-      /stride to be a number or an array, got '2'/,
+      () => multiboxLoss(outputs, boxes, faces, { ...REPORT_LOSS, lambda: bare({ class: 1, box: 1 }) }),
+      /landmarks to be a number, got none/,
     ],
-    [() => iouMatrix(boxes, boxes, { plusone: true } as object), /Did you mean 'plusOne'/],
-    [() => new Sgd(Gpu.of(device), [], { lr: 0.1 } as SgdOptions), /got 'lr'/],
-    [() => protocolOf('report', { threshold: 0.1 } as object), /Did you mean 'scoreThreshold'/],
-    [
-      () => drawAugmentation(randomOf(1, 0, 0), { width: 9, height: 9 }, [], { flips: 1 } as AugmentOptions),
-      /got 'flips'/,
-    ],
+    [() => multiboxLoss(outputs, boxes, faces, { ...REPORT_LOSS, classNormalisation: bare('all') }), /got 'all'/],
+    [() => new Sgd(gpu, [], bare({ lr: 0.1 })), /got 'lr'/],
+    [() => protocolOf('report', bare({ threshold: 0.1 })), /Did you mean 'scoreThreshold'/],
+    [() => protocolOf(bare('reports')), /a protocol of published, report, got 'reports'/],
+    [() => drawAugmentation(randomOf(1, 0, 0), size, [], bare({ flips: 1 })), /Did you mean 'flip'/],
+    [() => syntheticScene(1, 0, bare({ sise: 64 })), /Did you mean 'size'/],
+    [() => syntheticSource(1, 1, bare({ faces: 3 })), /faces to be an array, got 3/],
+    [() => parseJsonLines('', bare({ minimumsize: 3 })), /parseJsonLines: .*Did you mean 'minimumSize'/],
+    [() => parseWiderBoxes('', bare({ minimumSize: '3' })), /minimumSize to be a number, got '3'/],
+    [() => parseRetinaFaceLabels(bare(new Uint8Array(9))), /got a Uint8Array of 9 elements.*as text first/],
+    [() => averagePrecision(nothing, new Map(), bare({ iou: 0.5 })), /averagePrecision: .*'iouThreshold'/],
+    [() => precisionRecall([], bare({ threshold: 9 })), /precisionRecall: .*Did you mean/],
+    [() => landmarkErrors(nothing, new Map(), bare({ threshold: 9 })), /landmarkErrors: .*Did you mean/],
+    [() => evaluateHeights(nothing, new Map(), bare({ heights: [9] })), /got 'heights'/],
   ];
-  for (const [slip, message] of slips) assert.throws(slip, { name: 'ArgumentError', message });
-  const threshold = { threshold: 0.4 } as unknown as { iouThreshold: number };
-  await assert.rejects(nms(boxes, scores, threshold), { message: /Did you mean 'iouThreshold'/ });
-  for (const tensor of [x, weight, boxes, scores]) tensor.dispose();
+}
+
+const nothing: GroundTruth = { pictures: [], subsets: 'all' };
+
+test('public functions refuse options that they do not have, of another type, and missing ones', () => {
+  scope(() => {
+    for (const [slip, message] of slips()) assert.throws(slip, { name: 'ArgumentError', message });
+  });
+});
+
+test('so do those that answer later', async () => {
+  using boxes = Tensor.from(device, new Float32Array(4), [1, 4]);
+  using scores = Tensor.from(device, new Float32Array(1), [1]);
+  const source = { length: 0, name: () => '', load: () => Promise.reject(new Error('nothing to load')) };
+  const model = { detect: () => Promise.resolve([]) };
+  const late: readonly (readonly [() => Promise<unknown>, RegExp])[] = [
+    [() => nms(boxes, scores, { threshold: 0.4 } as never), /Did you mean 'iouThreshold'/],
+    [() => nms(boxes, scores, {} as never), /nms: expected iouThreshold to be a number, got none/],
+    [() => searchPictures(model, source, { batchSize: 2 } as object), /searchPictures: .*got 'batchSize'/],
+    [() => evaluateModel(model, source, nothing, { protocols: 'report' } as object), /Did you mean 'protocol'/],
+    [() => tune(device, () => undefined, { onmeasured: () => undefined } as object), /Did you mean 'onMeasured'/],
+  ];
+  for (const [slip, message] of late) await assert.rejects(slip, { name: 'ArgumentError', message });
 });
 
 test.run();
