@@ -1,5 +1,4 @@
 import { parseArgs } from 'node:util';
-import { nearest } from '../gpu/arguments.js';
 import { ArgumentError, type RetinaFaceError } from '../gpu/errors.js';
 import { nameOf, type Option, type OptionTable, type Values, wrong } from './options.js';
 
@@ -114,6 +113,27 @@ export function parse<T extends OptionTable>(
     [...known].map(([name, { key, option }]) => [key, option.read(given.get(name) ?? [], command, name)]),
   );
   return { values: values as Values<T>, words: read.positionals };
+}
+
+/** The name that begins like this, or that one or two slips of a finger turned into it. */
+export function nearest(text: string, names: readonly string[]): string | undefined {
+  const [best] = names
+    .map((name) => ({ name, distance: name.startsWith(text) ? 1 : editDistance(text, name) }))
+    .sort((a, b) => a.distance - b.distance);
+  return best && best.distance <= 2 ? best.name : undefined;
+}
+
+/** Letters to put in, take out or change (Levenshtein 1966). */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let k = 1; k <= b.length; k++) {
+      next.push(Math.min(row[k]! + 1, next[k - 1]! + 1, row[k - 1]! + (a[i - 1] === b[k - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
 }
 
 /** Columns of a line of help. */

@@ -1,7 +1,6 @@
 #!/usr/bin/env node
 import { RetinaFaceError } from '../gpu/errors.js';
-import { nearest } from '../gpu/arguments.js';
-import { EXIT, exitCodeOf } from './command.js';
+import { EXIT, exitCodeOf, nearest } from './command.js';
 import { COMMANDS } from './commands.js';
 import { finish, guardOutput } from './output.js';
 import { version } from './version.js';

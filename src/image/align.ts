@@ -15,9 +15,10 @@ const TEMPLATE_SIZE = 112;
 
 /**
  * Cuts a face out, turned and scaled so that its landmarks lie as those of every aligned face: a similarity transform by
- * least squares (Umeyama 1991), bilinear, black outside the picture. Takes a detected face, or its landmarks. `margin`: room on
- * each side, as a share of the aligned face without it.
- * @throws ArgumentError for a face without landmarks, and when they are one point or not finite.
+ * least squares (Umeyama 1991), bilinear, black outside the picture. Takes a detected face, or its landmarks. `size`: pixels
+ * of both sides, 1 to 4096, 112 by default; `margin`: room on each side, as a share of the aligned face without it, 0 to 4, none by
+ * default.
+ * @throws ArgumentError for a face without landmarks, when they are one point or not finite, and for options out of range.
  */
 export function alignFace(
   picture: Picture,
@@ -27,14 +28,7 @@ export function alignFace(
   checkOptions('alignFace', options, { size: 'number', margin: 'number' });
   const { size = TEMPLATE_SIZE, margin = 0 } = options;
   checkSquare(size, 'alignFace');
-  if (!(margin >= 0 && margin <= 4)) {
-    throw new ArgumentError({
-      operation: 'alignFace',
-      expected: 'a margin of 0 to 4',
-      got: String(margin),
-      remedy: 'Pass a share of the face: 0.2 leaves a fifth of it on each side.',
-    });
-  }
+  checkMargin(margin, 'alignFace');
   const checked = checkPicture(picture, 'alignFace');
   const { leftEye, rightEye, nose, leftMouth, rightMouth } = landmarksOf(face);
   const place = (at: number): number => (size * (at / TEMPLATE_SIZE + margin)) / (1 + 2 * margin);
@@ -79,6 +73,17 @@ export function sampleSquare(
     }
   }
   return { data: out, width: size, height: size };
+}
+
+/** Throws an ArgumentError unless a margin is a share of a face that may be cut out. */
+export function checkMargin(margin: number, operation: string): void {
+  if (margin >= 0 && margin <= 4) return;
+  throw new ArgumentError({
+    operation,
+    expected: 'a margin of 0 to 4',
+    got: String(margin),
+    remedy: 'Pass a share of the face: 0.2 leaves a fifth of it on each side.',
+  });
 }
 
 function checkSquare(size: number, operation: string): void {

@@ -1,6 +1,6 @@
 import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
-import { alignFace, sampleSquare } from './align.js';
+import { alignFace, checkMargin, sampleSquare } from './align.js';
 import { checkFaces } from './draw.js';
 import type { Face } from './face.js';
 import { checkPicture, type Picture } from './picture.js';
@@ -21,8 +21,6 @@ export interface ExtractOptions {
   readonly margin?: number;
 }
 
-const MOST_MARGIN = 4;
-
 /**
  * Cuts faces out of a picture, in their order, as pictures of their own. The picture is what the faces were found in.
  * @throws ArgumentError for what is no list of faces, faces without landmarks that were to be aligned, and boxes that lie outside
@@ -33,14 +31,7 @@ export function extractFaces(picture: Picture, faces: readonly Face[], options: 
   const { align = true, size, margin = 0 } = options;
   checkFaces(faces, 'extractFaces');
   const checked = checkPicture(picture, 'extractFaces');
-  if (!(margin >= 0 && margin <= MOST_MARGIN)) {
-    throw new ArgumentError({
-      operation: 'extractFaces',
-      expected: `a margin of 0 to ${MOST_MARGIN}`,
-      got: String(margin),
-      remedy: 'Pass a share of the face: 0.2 leaves a fifth of it on each side.',
-    });
-  }
+  checkMargin(margin, 'extractFaces');
   const sized = size === undefined ? {} : { size };
   return faces.map((face) => {
     if (align) return alignFace(checked, face, { margin, ...sized });

@@ -2,6 +2,7 @@ import { inflateSync } from 'node:zlib';
 import { decode as decodeTurbo } from '@cwasm/jpeg-turbo';
 import jpeg from 'jpeg-js';
 import { PNG } from 'pngjs';
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError, ImageError } from '../gpu/errors.js';
 import { applyOrientation, orientationOfJpeg, orientationOfPng } from '../image/exif.js';
 import type { Size } from '../image/letterbox.js';
@@ -70,13 +71,16 @@ const DAMAGED = 'The file is damaged or was cut short: fetch it again.';
  * Decodes a PNG (all bit depths, palette, grey, interlaced) or JPEG (baseline, progressive, grey, CMYK), upright after
  * its EXIF orientation. Transparent PNGs keep their alpha, which detection ignores. `source` is what errors call it;
  * `maxPixels` bounds what is decoded, below the bound of any picture (2²⁸).
- * @throws ImageError for anything else, before decoding when the header claims more pixels than can be held.
+ * @throws ImageError for anything else, before decoding when the header claims more pixels than can be held; ArgumentError for
+ * options that there are not.
  */
 export function decodeImage(
   bytes: Uint8Array,
   source: string,
-  { maxPixels }: { readonly maxPixels?: number | undefined } = {},
+  options: { readonly maxPixels?: number | undefined } = {},
 ): Picture {
+  checkOptions('decodeImage', options, { maxPixels: 'number' });
+  const { maxPixels } = options;
   const operation = `read ${source}`;
   const { width, height } = imageSize(bytes, source);
   checkSize(operation, width, height, maxPixels);
