@@ -8,12 +8,16 @@ import { KernelFileError, linkerOf, partsOf, readKernels } from './link-kernels.
 const target = new URL('../src/gpu/kernel_table.ts', import.meta.url);
 const union = (names) => names.map((name) => `'${name}'`).join(' | ') || 'never';
 
-/** The module, of these kernels alone: what is left out cannot be run. */
-export function kernelTable({ kernels, sources }) {
+/**
+ * The module, of these kernels alone: what is left out cannot be run. `joined`: in fewer lines, so that the place of an error is no
+ * more than the function or binding that it is in.
+ */
+export function kernelTable({ kernels, sources }, { joined = false } = {}) {
   const linker = linkerOf(sources);
   const shared = new Map();
   const entries = Object.entries(kernels).map(([name, kernel]) => {
-    const parts = partsOf(kernel, linker).map((part) => {
+    const parts = partsOf(kernel, linker).map(([code, ...place]) => {
+      const part = [joined ? code.replace(/([;,{}])\n+/g, '$1') : code, ...place];
       const text = JSON.stringify(part);
       if (part.length < 4) return text;
       if (!shared.has(text)) shared.set(text, `shared${shared.size}`);

@@ -15,7 +15,10 @@ const { name, version, license } = JSON.parse(readFileSync(new URL('../package.j
 const TRAINING = new Set(['batchStatistics', 'freeze', 'initialise', 'moving']);
 const REFUSED = `{ throw new TypeError('retinaface-webgpu/inference trains nothing: import from retinaface-webgpu'); }`;
 
-/** A module without the gradients of its ops and what trains: what nothing but those needs then falls away with them. */
+/**
+ * A module without the gradients of its ops and what trains, and without checks of options of ops, which the library alone calls
+ * there: what nothing but those needs then falls away with them.
+ */
 function withoutTraining(path) {
   const text = readFileSync(path, 'utf8');
   const cuts = [];
@@ -24,6 +27,10 @@ function withoutTraining(path) {
       for (const property of node.arguments[0].properties) {
         if (property.name?.getText() === 'backward') cuts.push([property.getFullStart(), property.getEnd(), '']);
       }
+    }
+    const { expression } = node;
+    if (ts.isExpressionStatement(node) && ts.isCallExpression(expression) && /\/src\/ops\//.test(path)) {
+      if (expression.expression.getText() === 'checkOptions') cuts.push([node.getFullStart(), node.getEnd(), '']);
     }
     const named = ts.isFunctionDeclaration(node) || ts.isMethodDeclaration(node);
     if (named && node.body && TRAINING.has(node.name.getText())) {
@@ -77,7 +84,7 @@ async function bundle({ source, names, file, entry, inference, kernels }) {
             return entry && asked === ERRORS ? beside(entry) : undefined;
           });
           building.onLoad({ filter: /\/src\/gpu\/kernel_table\.ts$/ }, () => ({
-            contents: kernelTable({ ...all, kernels: chosen }),
+            contents: kernelTable({ ...all, kernels: chosen }, { joined: true }),
             loader: 'ts',
           }));
           building.onLoad({ filter: /\/src\/retinaface\/bundled\.ts$/ }, ({ path }) => ({
