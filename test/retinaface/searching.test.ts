@@ -331,7 +331,7 @@ test('unknown options, and values of another type, are errors that say what was 
     [{ size: '640' }, /size to be 'original', a whole number of 16 to .*, got '640'/],
     [{ size: 1e9 }, /size to be .*got 1000000000/],
     [{ size: null }, /got null/],
-    [{ size: { width: 640 } }, /got 'undefined×|640×undefined/],
+    [{ size: { width: 640 } }, /height to be a number, got undefined/],
     [{ scoreThreshold: null }, /scoreThreshold to be a number, got null/],
     [{ scoreThreshold: '0.5' }, /got '0.5'/],
     [{ scales: [] }, /scales to be factors above 0 and at most 16, got \[\]/],
