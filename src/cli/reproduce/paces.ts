@@ -24,12 +24,13 @@ import {
 
 const FILE = 'paces.json';
 
-/** How often each network is timed, in turns so that what passes by slows all of them, and for how many seconds. */
-const TIMING = { rounds: 3, seconds: 12 } as const;
+/** How often each network is timed, in turns, and for how many seconds: what passes by slows some of the rounds. */
+const TIMING = { rounds: 5, seconds: 8 } as const;
 
 /**
- * Seconds of a step of each variant and of the backbone's network, the median, measured once and kept in the folder. Minutes counted by them
- * are those of an idle machine: what else it does later changes no run, and runs of equal seeds have equal bits.
+ * Seconds of a step of each variant and of the backbone's network, measured once and kept in the folder: the median of a round's
+ * steps, of the fastest round. Minutes counted by them are those of an idle machine: what else it does later changes no run, and
+ * runs of equal seeds have equal bits.
  * @throws ArgumentError where the folder holds those of other settings or of another adapter; FileError for a damaged file, or
  * where it is gone but `kept` runs that were counted by it are there.
  */
@@ -53,7 +54,7 @@ export async function measuredPaces(
   }
   say('the time of a step of each network, in which nothing else should run\n');
   const names = [...VARIANTS, 'backbone'] as const;
-  const times = new Map(names.map((name): [string, number[]] => [name, []]));
+  const paces = Object.fromEntries(names.map((name) => [name, Infinity])) as Record<(typeof names)[number], number>;
   for (let round = 0; round < timing.rounds; round++) {
     for (const name of names) {
       const { configuration, losses } =
@@ -76,15 +77,10 @@ export async function measuredPaces(
         await rehearse(lesson);
         return teach({ ...study, say: () => undefined }, lesson);
       });
-      let before = 0;
-      for (const { total, spent } of log) {
-        if (total === undefined) continue;
-        times.get(name)!.push(spent! - before);
-        before = spent!;
-      }
+      const ends = log.flatMap(({ total, spent }) => (total === undefined ? [] : [spent!]));
+      paces[name] = Math.min(paces[name], median(ends.map((end, i) => end - (ends[i - 1] ?? 0))));
     }
   }
-  const paces = Object.fromEntries([...times].map(([name, all]) => [name, median(all)])) as Paces;
   for (const name of names) say(`  ${name}: ${(1000 * paces[name]).toFixed(0)} ms\n`);
   await writeText(path, `${JSON.stringify({ ...made, paces })}\n`);
   return paces;
