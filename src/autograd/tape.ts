@@ -1,3 +1,4 @@
+import { checkAtOnce, checkTensors } from '../gpu/arguments.js';
 import { TapeError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
@@ -60,6 +61,7 @@ export class Tape implements Disposable {
 
   /** Asks for the gradient of a tensor; answers the tensor. */
   watch<T extends Tensor>(tensor: T): T {
+    checkTensors('Tape.watch', { tensor });
     tensor.assertLive();
     this.#watched.add(tensor.id);
     this.#tracked.add(tensor.id);
@@ -81,6 +83,7 @@ export class Tape implements Disposable {
     recording.push(this);
     try {
       const result = compute();
+      checkAtOnce('Tape.record', result);
       this.#state = 'recorded';
       return result;
     } catch (error) {
@@ -113,6 +116,7 @@ export class Tape implements Disposable {
    * @throws TapeError when nothing was recorded, when called a second time, or when the loss is no scalar of this tape.
    */
   backward(loss: Tensor): void {
+    checkTensors('Tape.backward', { loss });
     if (this.#state !== 'recorded' || loss.size !== 1 || !this.#tracked.has(loss.id)) {
       const got = {
         empty: 'a tape without a recording',
@@ -141,6 +145,7 @@ export class Tape implements Disposable {
 
   /** The gradient of a watched tensor after `backward`: the tape's own, valid until `release()` or the next recording. */
   gradient(tensor: Tensor): Tensor | undefined {
+    checkTensors('Tape.gradient', { tensor });
     return this.#gradients.get(tensor.id);
   }
 

@@ -1,4 +1,4 @@
-import { checkOptions, type OptionKinds, pickOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors, type OptionKinds, pickOptions } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import { flatGrid, type Grid } from '../gpu/grid.js';
 import { contiguous } from '../ops/layout.js';
@@ -62,8 +62,12 @@ export interface Matches {
 export function targetSizes(
   operation: string,
   anchors: Tensor,
-  { boxes, landmarks, annotated, counts }: FaceTargets,
+  targets: FaceTargets,
 ): { readonly images: number; readonly faces: number; readonly anchors: number } {
+  checkTensors(operation, { anchors });
+  checkOptions(operation, targets, { boxes: 'tensor!', landmarks: 'tensor!', annotated: 'tensor!', counts: 'object!' });
+  const { boxes, landmarks, annotated, counts } = targets;
+  checkTensors(operation, { counts }, 'u32');
   const [images = 0, faces = 0] = boxes.shape;
   const count = anchors.shape.at(-2) ?? 0;
   const each = anchors.shape.length === 3;

@@ -1,4 +1,4 @@
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ArgumentError, LimitError } from '../gpu/errors.js';
 import { Tensor } from '../tensor/tensor.js';
 import { boxCount } from './boxes.js';
@@ -19,6 +19,7 @@ export async function nms(
 ): Promise<Uint32Array> {
   const count = boxCount('nms', boxes);
   checkOptions('nms', options, { iouThreshold: 'number!', plusOne: 'boolean' });
+  checkTensors('nms', { scores });
   const { iouThreshold, plusOne = false } = options;
   if (scores.size !== count || !(iouThreshold >= 0 && iouThreshold <= 1)) {
     throw new ArgumentError({

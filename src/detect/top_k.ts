@@ -1,3 +1,4 @@
+import { checkTensors } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { formatShape } from '../tensor/shape.js';
@@ -9,6 +10,7 @@ import { Tensor } from '../tensor/tensor.js';
  * @throws ShapeError, or ArgumentError when k is not 0 to count.
  */
 export function topK(values: Tensor, k: number): { readonly values: Tensor<'f32'>; readonly indices: Tensor<'u32'> } {
+  checkTensors('topK', { values });
   const count = values.shape.at(-1);
   const rows = values.shape.length === 2 ? values.shape[0]! : 1;
   if (count === undefined || values.shape.length > 2) {

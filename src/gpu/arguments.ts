@@ -32,7 +32,7 @@ function className(value: object): string {
 }
 
 /**
- * The types that options may have: as `typeof` says them, `null`, `array`, or `tensor`; several with `|` between them, `any` for
+ * The types that options may have: as `typeof` says them, `null`, `array`, or `tensor` (of float32); several with `|` between them, `any` for
  * what is checked elsewhere; `!` behind them where the option must be there.
  */
 export type OptionKinds<T> = {
@@ -74,6 +74,43 @@ export function checkOptions<T extends object>(operation: string, options: T, ki
   }
 }
 
+/**
+ * Throws an ArgumentError for what is no tensor, and for a tensor of elements of another type; arguments by their names. `any`
+ * where every type will do.
+ */
+export function checkTensors(
+  operation: string,
+  tensors: Readonly<Record<string, unknown>>,
+  dtype: 'f32' | 'u32' | 'any' = 'f32',
+): void {
+  for (const name in tensors) {
+    const value = tensors[name];
+    const given = isObject(value) && 'gpu' in value ? (value['dtype'] as string) : undefined;
+    if (given === dtype || (given !== undefined && dtype === 'any')) continue;
+    throw new ArgumentError({
+      operation,
+      expected: `${name} to be a tensor${given === undefined ? '' : ` of ${dtype}`}`,
+      got: given === undefined ? describe(value) : `one of ${given}`,
+      remedy: isPromise(value)
+        ? 'Await it: write `await` before it.'
+        : 'Make one of numbers: Tensor.from(device, data, shape).',
+    });
+  }
+}
+
+/** Throws an ArgumentError for a promise: `result` is what was to be computed at once. */
+export function checkAtOnce(operation: string, result: unknown): void {
+  if (!isPromise(result)) return;
+  // What it fails of is that its tensors are gone.
+  Promise.resolve(result).catch(() => undefined);
+  throw new ArgumentError({
+    operation,
+    expected: 'a function that answers at once',
+    got: 'a promise',
+    remedy: 'Wait before it or behind it, not inside.',
+  });
+}
+
 /** Those of some options that `kinds` names: for a function that takes fewer. */
 export function pickOptions<T extends object>(options: T, kinds: OptionKinds<T>): T {
   return Object.fromEntries(Object.entries(options).filter(([name]) => Object.hasOwn(kinds, name))) as T;
@@ -83,7 +120,10 @@ function checkKind(operation: string, name: string, value: unknown, kind: string
   const is = value === null ? 'null' : Array.isArray(value) ? 'array' : typeof value;
   const kinds = kind.replace('!', '').split('|');
   if (kinds.includes(is) || (kind.startsWith('any') && value !== undefined)) return;
-  if (kinds.includes('tensor') && is === 'object' && 'dtype' in (value as object)) return;
+  if (kinds.includes('tensor')) {
+    checkTensors(operation, { [name]: value });
+    return;
+  }
   const expected = `${name} to be ${kinds.map((each) => `${/^[aeiou]/.test(each) ? 'an' : 'a'} ${each}`).join(' or ')}`;
   throw new ArgumentError({ operation, expected, got: describe(value), remedy });
 }

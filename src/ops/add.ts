@@ -1,5 +1,5 @@
 import { defineOp } from '../autograd/op.js';
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { formatShape, sameShape, type Shape } from '../tensor/shape.js';
@@ -44,6 +44,7 @@ export function checkSameShape(operation: string, a: Shape, b: Shape): void {
  */
 export function add(a: Tensor, b: Tensor, options: { readonly slope?: number } = {}): Tensor {
   checkOptions('add', options, { slope: 'number' });
+  checkTensors('add', { a, b });
   checkSameShape('add', a.shape, b.shape);
   if (options.slope !== undefined) checkSlope('add', options.slope);
   return sumOfTwo({ a, b }, { slope: options.slope });

@@ -1,5 +1,5 @@
 import { defineOp } from '../autograd/op.js';
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
@@ -270,6 +270,7 @@ export function batchNorm(x: Tensor, options: BatchNormOptions): Tensor {
   });
   const { gamma, beta, runningMean, runningVar, training = false, momentum = 0.1, eps = EPSILON } = options;
   const { residual, slope } = options;
+  checkTensors('batchNorm', { x });
   const channels = x.shape.at(-1) ?? 0;
   checkParameters('batchNorm', options, channels);
   if (training && x.size < 2 * channels) {

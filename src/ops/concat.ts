@@ -1,4 +1,5 @@
 import { defineOp } from '../autograd/op.js';
+import { checkTensors, describe } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import { formatShape, sameShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -61,15 +62,17 @@ const joining = defineOp<Readonly<Record<string, Tensor | undefined>>, { axis: n
  * @throws ShapeError unless all other axes are the same; ArgumentError for no tensor.
  */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
-  const [first] = tensors;
-  if (!first) {
+  const given: unknown = tensors;
+  if (!Array.isArray(given) || given.length === 0) {
     throw new ArgumentError({
       operation: 'concat',
-      expected: 'one tensor or more',
-      got: 'none',
+      expected: 'an array of one tensor or more',
+      got: describe(tensors),
       remedy: 'Pass the tensors to join.',
     });
   }
+  checkTensors('concat', Object.fromEntries(tensors.map((tensor, i) => [`tensors[${i}]`, tensor])), 'any');
+  const first = tensors[0]!;
   const resolved = resolveAxis('concat', first.shape, axis);
   for (const { shape, dtype } of tensors) {
     if (

@@ -1,4 +1,4 @@
-import { checkOptions, type OptionKinds } from '../gpu/arguments.js';
+import { checkOptions, checkTensors, type OptionKinds } from '../gpu/arguments.js';
 import { defineOp } from '../autograd/op.js';
 import { ArgumentError, DeviceMismatchError, ShapeError } from '../gpu/errors.js';
 import { formatShape, sameShape, type Shape } from '../tensor/shape.js';
@@ -120,6 +120,7 @@ export function conv2dWith(
   options: Conv2dOptions = {},
   values?: Tensor,
 ): Tensor {
+  checkTensors('conv2d', { x, weight });
   const geometry = convGeometry('conv2d', x.shape, weight.shape, options);
   const { bias, scale, residual, slope, into } = options;
   if (bias && (scale ?? options.shift)) {

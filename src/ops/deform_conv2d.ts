@@ -1,4 +1,4 @@
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { defineOp } from '../autograd/op.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
@@ -311,6 +311,7 @@ export function deformConv2dIn(
   { mask, bias, ...window }: DeformConv2dOptions = {},
 ): Tensor {
   const operation = 'deformConv2d';
+  checkTensors('deformConv2d', { x, offset, weight });
   const [cin = 0, groupCin = 0] = [x.shape[3], weight.shape[2]];
   const groups = groupCin > 0 && cin % groupCin === 0 ? cin / groupCin : 1;
   const geometry = convGeometry(operation, x.shape, weight.shape, { ...window, groups });

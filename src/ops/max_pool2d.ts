@@ -1,5 +1,5 @@
 import { defineOp } from '../autograd/op.js';
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { imageShape, type Shape } from '../tensor/shape.js';
@@ -69,6 +69,7 @@ const pooling = defineOp<{ x: Tensor }, { windows: Windows; shape: Shape }>({
 export function maxPool2d(x: Tensor, options: MaxPool2dOptions): Tensor {
   checkOptions('maxPool2d', options, { kernel: 'number|array!', stride: 'number|array', padding: 'number|array' });
   const { kernel, stride = kernel, padding = 0 } = options;
+  checkTensors('maxPool2d', { x });
   const [, height, width] = imageShape('maxPool2d', x.shape);
   const [kernelY, kernelX] = typeof kernel === 'number' ? [kernel, kernel] : kernel;
   const [strideY, strideX] = typeof stride === 'number' ? [stride, stride] : stride;

@@ -1,3 +1,4 @@
+import { checkTensors } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
 import { formatShape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -8,6 +9,7 @@ import { sumTimes } from './sum.js';
  * @throws ShapeError for a tensor without elements.
  */
 export function mean(x: Tensor): Tensor {
+  checkTensors('mean', { x });
   if (x.size === 0) {
     throw new ShapeError({
       operation: 'mean',

@@ -1,4 +1,5 @@
 import { defineOp } from '../autograd/op.js';
+import { checkTensors } from '../gpu/arguments.js';
 import { flatGrid } from '../gpu/grid.js';
 import { Tensor } from '../tensor/tensor.js';
 import { checkSameShape } from './add.js';
@@ -33,6 +34,7 @@ const productOfTwo = defineOp<{ a: Tensor; b: Tensor }, undefined>({
  * @throws ShapeError for different shapes.
  */
 export function multiply(a: Tensor, b: Tensor): Tensor {
+  checkTensors('multiply', { a, b });
   checkSameShape('multiply', a.shape, b.shape);
   return productOfTwo({ a, b }, undefined);
 }

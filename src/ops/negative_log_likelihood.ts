@@ -1,5 +1,5 @@
 import { defineOp } from '../autograd/op.js';
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { scope } from '../tensor/scope.js';
@@ -78,6 +78,8 @@ export function negativeLogLikelihood(
   checkOptions('negativeLogLikelihood', options, { weights: 'tensor', reduction: 'string' });
   const { weights, reduction = 'mean' } = options;
   checkReduction('negativeLogLikelihood', reduction);
+  checkTensors('negativeLogLikelihood', { logits });
+  checkTensors('negativeLogLikelihood', { labels }, 'u32');
   const classes = logits.shape.at(-1) ?? 0;
   if (classes === 0) {
     throw new ShapeError({

@@ -1,4 +1,5 @@
 import { defineOp } from '../autograd/op.js';
+import { checkTensors } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -46,6 +47,7 @@ export function checkSlope(operation: string, slope: number): void {
 
 /** max(x, 0), element by element. `x`: any shape. */
 export function relu(x: Tensor): Tensor {
+  checkTensors('relu', { x });
   return rectify({ x }, { slope: 0 });
 }
 
@@ -54,6 +56,7 @@ export function relu(x: Tensor): Tensor {
  * @throws ArgumentError for a negative slope.
  */
 export function leakyRelu(x: Tensor, slope: number): Tensor {
+  checkTensors('leakyRelu', { x });
   checkSlope('leakyRelu', slope);
   return rectify({ x }, { slope });
 }

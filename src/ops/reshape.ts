@@ -1,4 +1,5 @@
 import { defineOp } from '../autograd/op.js';
+import { checkTensors } from '../gpu/arguments.js';
 import { elements, type Shape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { contiguous } from './layout.js';
@@ -14,5 +15,6 @@ const reshaping = defineOp<{ x: Tensor }, { shape: Shape; before: Shape }>({
  * @throws ShapeError for a shape of another number of elements.
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
+  checkTensors('reshape', { x }, 'any');
   return reshaping({ x }, { shape, before: x.shape });
 }

@@ -1,5 +1,5 @@
 import { defineOp } from '../autograd/op.js';
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
 import { Tensor } from '../tensor/tensor.js';
 import { around, contiguous, copyRows, resolveAxis } from './layout.js';
@@ -53,6 +53,7 @@ const slicing = defineOp<{ x: Tensor }, SliceOptions & { readonly size: number }
 export function slice(x: Tensor, options: SliceOptions): Tensor {
   checkOptions('slice', options, { axis: 'number!', start: 'number!', count: 'number!' });
   const { axis, start, count } = options;
+  checkTensors('slice', { x }, 'any');
   const resolved = resolveAxis('slice', x.shape, axis);
   const size = x.shape[resolved]!;
   if (!(Number.isInteger(start) && start >= 0 && Number.isInteger(count) && count >= 0 && start + count <= size)) {

@@ -1,5 +1,5 @@
 import { defineOp } from '../autograd/op.js';
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { scope } from '../tensor/scope.js';
@@ -89,6 +89,7 @@ export function smoothL1(x: Tensor, target: Tensor, options: SmoothL1Options = {
   checkOptions('smoothL1', options, { beta: 'number', reduction: 'string', weights: 'tensor' });
   const { beta = 1, reduction = 'mean', weights } = options;
   checkReduction('smoothL1', reduction);
+  checkTensors('smoothL1', { x, target });
   checkSameShape('smoothL1', x.shape, target.shape);
   if (weights) checkPerRow('smoothL1', 'weights', weights, x.shape.slice(0, -1));
   checkBeta(beta);

@@ -1,4 +1,5 @@
 import { defineOp } from '../autograd/op.js';
+import { checkTensors } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { formatShape } from '../tensor/shape.js';
@@ -34,6 +35,7 @@ const normalising = defineOp<{ x: Tensor }, { classes: number }>({
  * @throws ShapeError for a scalar or an empty last axis.
  */
 export function softmax(x: Tensor): Tensor {
+  checkTensors('softmax', { x });
   const classes = x.shape.at(-1) ?? 0;
   if (classes === 0) {
     throw new ShapeError({

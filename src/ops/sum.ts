@@ -1,4 +1,5 @@
 import { defineOp } from '../autograd/op.js';
+import { checkTensors } from '../gpu/arguments.js';
 import { flatGrid } from '../gpu/grid.js';
 import type { Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
@@ -43,5 +44,6 @@ export function sumTimes(x: Tensor, scale: number): Tensor {
 
 /** The sum of all elements of `x` (any shape), as a scalar []; the same input gives the same bits. */
 export function sum(x: Tensor): Tensor {
+  checkTensors('sum', { x });
   return sumTimes(x, 1);
 }

@@ -1,5 +1,5 @@
 import { defineOp } from '../autograd/op.js';
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { imageShape } from '../tensor/shape.js';
@@ -45,6 +45,7 @@ const unpooling = defineOp<{ x: Tensor }, { size: readonly [number, number]; fro
 export function unpool(x: Tensor, options: { readonly size: number | readonly [y: number, x: number] }): Tensor {
   checkOptions('unpool', options, { size: 'number|array!' });
   const { size } = options;
+  checkTensors('unpool', { x });
   const [, height, width] = imageShape('unpool', x.shape);
   const [outHeight, outWidth] = typeof size === 'number' ? [size, size] : size;
   // The kernels multiply two sides in 32 bits.

@@ -14,7 +14,7 @@ import {
   type MatchOptions,
   targetSizes,
 } from '../detect/match.js';
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, type OptionKinds } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import type { Grid } from '../gpu/grid.js';
 import { contiguous } from '../ops/layout.js';
@@ -162,6 +162,8 @@ const weightedTotal = defineOp<
     };
   },
 });
+
+const OUTPUTS: OptionKinds<Partial<HeadOutputs>> = { logits: 'tensor!', boxes: 'tensor!', landmarks: 'tensor' };
 
 function checkOutputs({ logits, boxes, landmarks }: HeadOutputs, images: number, anchors: number): void {
   const fits =
@@ -311,6 +313,7 @@ export function multiboxLoss(
   over?: Tensor<'u32'>,
 ): MultiboxLoss {
   checkLoss('multiboxLoss', options);
+  checkOptions<Partial<HeadOutputs>>('multiboxLoss', outputs, OUTPUTS);
   const sizes = targetSizes('multiboxLoss', anchors, targets);
   checkOutputs(outputs, sizes.images, sizes.anchors);
   return scope(() => {

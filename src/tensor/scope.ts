@@ -1,3 +1,5 @@
+import { checkAtOnce } from '../gpu/arguments.js';
+
 /** What a scope can free. */
 export interface Releasable {
   dispose(): void;
@@ -28,13 +30,14 @@ function* releasables(value: unknown): Generator<Releasable> {
 /**
  * Runs `compute` and frees every tensor made inside but those it answers (a tensor, or arrays and plain objects of
  * them), which pass to the scope around. Nothing is left behind when it throws. `compute` must be synchronous: encoding
- * GPU work never waits.
+ * GPU work never waits. @throws ArgumentError where it answers a promise.
  */
 export function scope<T>(compute: () => T): T {
   const made = new Set<Releasable>();
   open.push(made);
   try {
     const result = compute();
+    checkAtOnce('scope', result);
     for (const kept of releasables(result)) {
       if (made.delete(kept)) open.at(-2)?.add(kept);
     }

@@ -1,3 +1,4 @@
+import { describe } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
 
 /** Sizes of a tensor's axes, outermost first; images are `[n, h, w, c]`. */
@@ -19,12 +20,13 @@ export function sameShape(a: Shape, b: Shape): boolean {
 
 /** Throws a ShapeError unless every size is a non-negative integer. */
 export function checkShape(operation: string, shape: Shape): void {
-  if (shape.every((size) => Number.isSafeInteger(size) && size >= 0)) return;
+  const listed = Array.isArray(shape);
+  if (listed && shape.every((size) => Number.isSafeInteger(size) && size >= 0)) return;
   throw new ShapeError({
     operation,
-    expected: 'non-negative integer sizes',
-    got: formatShape(shape),
-    remedy: 'Pass whole numbers, outermost axis first.',
+    expected: 'an array of sizes, whole numbers of 0 or more',
+    got: listed ? formatShape(shape) : describe(shape),
+    remedy: 'Pass whole numbers, outermost axis first: [2, 3].',
   });
 }
 

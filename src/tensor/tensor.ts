@@ -1,4 +1,5 @@
 import type { DeviceBuffer } from '../gpu/buffers.js';
+import { describe } from '../gpu/arguments.js';
 import { ArgumentError, DisposedError, ShapeError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import { register } from './scope.js';
@@ -12,6 +13,8 @@ interface DTypeArrays {
   readonly u32: Uint32Array<ArrayBuffer>;
   readonly i32: Int32Array<ArrayBuffer>;
 }
+
+const ARRAYS = { f32: Float32Array, u32: Uint32Array, i32: Int32Array } as const;
 
 /** Memory shared by a tensor and its views; freed with the last of them. */
 interface Storage {
@@ -36,6 +39,18 @@ interface TensorParts {
   readonly id: number;
   readonly pitch: number;
   readonly offset: number;
+}
+
+/** The type of a tensor with these contents. @throws ArgumentError for what is no list of numbers of four bytes. */
+function dtypeOf(operation: string, data: unknown): DType {
+  if (Array.isArray(data)) return 'f32';
+  for (const dtype of ['f32', 'u32', 'i32'] as const) if (data instanceof ARRAYS[dtype]) return dtype;
+  throw new ArgumentError({
+    operation,
+    expected: 'a Float32Array, Uint32Array, Int32Array, or an array of numbers',
+    got: describe(data),
+    remedy: ArrayBuffer.isView(data) ? 'Convert it: Float32Array.from(…).' : 'Pass the elements, row-major.',
+  });
 }
 
 let nextId = 1;
@@ -74,7 +89,8 @@ export class Tensor<D extends DType = DType> implements Disposable {
 
   /**
    * A tensor with the given contents, row-major. `device` is any `GPUDevice`.
-   * @throws ShapeError when the data has another number of elements than the shape; LimitError when it does not fit.
+   * @throws ShapeError when the data has another number of elements than the shape; ArgumentError for data of another type;
+   * LimitError when it does not fit.
    */
   static from(
     device: GPUDevice | Gpu,
@@ -91,6 +107,7 @@ export class Tensor<D extends DType = DType> implements Disposable {
     label = 'tensor',
   ): Tensor {
     checkShape(`Tensor.from ${label}`, shape);
+    const dtype = dtypeOf(`Tensor.from ${label}`, data);
     if (data.length !== elements(shape)) {
       throw new ShapeError({
         operation: `Tensor.from ${label}`,
@@ -99,7 +116,6 @@ export class Tensor<D extends DType = DType> implements Disposable {
         remedy: 'Pass as many elements as the product of the shape.',
       });
     }
-    const dtype: DType = data instanceof Uint32Array ? 'u32' : data instanceof Int32Array ? 'i32' : 'f32';
     // Not one of those that commands to be submitted still use: these would have to be submitted first.
     const tensor = Tensor.#allocate(device, shape, { dtype, label, fresh: true });
     const typed = ArrayBuffer.isView(data) ? data : Float32Array.from(data);
@@ -207,6 +223,7 @@ export class Tensor<D extends DType = DType> implements Disposable {
 
   /** The same elements under another shape of equal size; shares memory. For gradients use the op `reshape`. */
   view(shape: Shape): Tensor<D> {
+    checkShape(`view ${this.label}`, shape);
     if (elements(shape) !== this.size || !this.contiguous) {
       throw new ShapeError({
         operation: `view ${this.label}`,
@@ -319,16 +336,23 @@ export class Tensor<D extends DType = DType> implements Disposable {
       });
     }
     const bytes = await this.gpu.read(this.buffer, this.size * 4);
-    const arrays: DTypeArrays = {
-      f32: new Float32Array(bytes),
-      u32: new Uint32Array(bytes),
-      i32: new Int32Array(bytes),
-    };
-    return arrays[this.dtype];
+    return new ARRAYS[this.dtype](bytes) as DTypeArrays[D];
   }
 
-  /** Replaces the contents. Commands encoded earlier see the old ones. */
+  /**
+   * Replaces the contents. Commands encoded earlier see the old ones.
+   * @throws ShapeError for another number of elements; ArgumentError for elements of another type.
+   */
   write(data: DTypeArrays[D]): void {
+    const { [this.dtype]: type } = ARRAYS;
+    if (!(data instanceof type)) {
+      throw new ArgumentError({
+        operation: `write ${this.label}`,
+        expected: `a ${type.name}`,
+        got: describe(data),
+        remedy: `Convert it: ${type.name}.from(…).`,
+      });
+    }
     if (data.length !== this.size) {
       throw new ShapeError({
         operation: `write ${this.label}`,

@@ -1,4 +1,4 @@
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ArgumentError, WeightsError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
@@ -74,6 +74,7 @@ export class Sgd implements Disposable {
     check('clipNorm', clipNorm, options.clipNorm === undefined || clipNorm > 0, 'above 0');
     const seen = new Set<string | number>();
     for (const { name, value, rateMultiplier = 1, decayMultiplier = 1 } of parameters) {
+      checkTensors('Sgd', { [`value of ${name}`]: value });
       check(`rateMultiplier of ${name}`, rateMultiplier, rateMultiplier >= 0, 'of 0 or more');
       check(`decayMultiplier of ${name}`, decayMultiplier, decayMultiplier >= 0, 'of 0 or more');
       if (seen.has(name) || seen.has(value.id)) {

@@ -195,8 +195,11 @@ export class Trainer implements Disposable {
    * that takes another forward pass of each part. Answers [4]: class, box, landmark and total loss, owned by the caller.
    */
   accumulate(step: TrainingBatch | readonly TrainingBatch[]): Tensor {
-    const parts = 'x' in step ? [step] : step;
-    for (const { x, targets } of parts) targetSizes('accumulate', this.#anchorsOf(x), targets);
+    const parts = Array.isArray(step) ? (step as readonly TrainingBatch[]) : [step as TrainingBatch];
+    for (const part of parts) {
+      checkOptions('accumulate', part, { x: 'tensor!', targets: 'object!' });
+      targetSizes('accumulate', this.#anchorsOf(part.x), part.targets);
+    }
     const before = [...this.optimiser.accumulated];
     try {
       const { outputs, note } = this.#planned('step', parts, [], (inputs) => [this.#accumulate(inputs)]);

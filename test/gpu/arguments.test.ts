@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
+import { Tape } from '../../src/autograd/tape.js';
 import { augmentBatch, drawAugmentation } from '../../src/data/augment.js';
 import { parseJsonLines, parseRetinaFaceLabels, parseWiderBoxes } from '../../src/data/labels.js';
 import { randomOf } from '../../src/data/random.js';
@@ -7,6 +8,7 @@ import { syntheticScene, syntheticSource } from '../../src/data/synthetic.js';
 import { iouMatrix } from '../../src/detect/iou_matrix.js';
 import { matchAnchors } from '../../src/detect/match.js';
 import { nms } from '../../src/detect/nms.js';
+import { topK } from '../../src/detect/top_k.js';
 import { averagePrecision, precisionRecall } from '../../src/evaluate/average_precision.js';
 import { evaluateModel, searchPictures } from '../../src/evaluate/evaluate_model.js';
 import type { GroundTruth } from '../../src/evaluate/ground_truth.js';
@@ -18,18 +20,28 @@ import { Gpu } from '../../src/gpu/gpu.js';
 import { decodeImage } from '../../src/node/codecs.js';
 import { add } from '../../src/ops/add.js';
 import { batchNorm, foldBatchNorm } from '../../src/ops/batch_norm.js';
+import { concat } from '../../src/ops/concat.js';
 import { conv2d } from '../../src/ops/conv2d.js';
 import { deformConv2d } from '../../src/ops/deform_conv2d.js';
 import { maxPool2d } from '../../src/ops/max_pool2d.js';
+import { mean } from '../../src/ops/mean.js';
+import { multiply } from '../../src/ops/multiply.js';
 import { negativeLogLikelihood } from '../../src/ops/negative_log_likelihood.js';
 import { prepareImages } from '../../src/ops/prepare_images.js';
+import { leakyRelu, relu } from '../../src/ops/relu.js';
+import { reshape } from '../../src/ops/reshape.js';
 import { slice } from '../../src/ops/slice.js';
 import { smoothL1 } from '../../src/ops/smooth_l1.js';
+import { softmax } from '../../src/ops/softmax.js';
+import { sum } from '../../src/ops/sum.js';
 import { unpool } from '../../src/ops/unpool.js';
+import { configurations } from '../../src/retinaface/config.js';
 import { multiboxLoss, REPORT_LOSS } from '../../src/retinaface/loss.js';
+import { Network } from '../../src/retinaface/network.js';
 import { scope } from '../../src/tensor/scope.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { Sgd } from '../../src/train/sgd.js';
+import { Trainer } from '../../src/train/trainer.js';
 import { tune } from '../../src/tune/tune.js';
 import { testDevice as device } from '../helpers/device.js';
 
@@ -119,6 +131,81 @@ function slips(): readonly (readonly [() => unknown, RegExp])[] {
   ];
 }
 
+/** Calls with something else where a tensor is due, and what is said of it. */
+function noTensors(): readonly (readonly [() => unknown, RegExp])[] {
+  const x = Tensor.from(device, new Float32Array(16), [1, 2, 2, 4]);
+  const weight = Tensor.from(device, new Float32Array(16), [1, 1, 4, 4]);
+  const indices = Tensor.from(device, new Uint32Array(16), [1, 2, 2, 4]);
+  const boxes = Tensor.from(device, new Float32Array(4), [1, 4]);
+  const bare = (value: unknown): never => value as never;
+  const later = bare(Promise.resolve(x));
+  const list = bare([1, 2, 3]);
+  const none = bare(undefined);
+  const faces = { boxes, landmarks: x, annotated: x, counts: bare(boxes) };
+  const tape = new Tape(device);
+  const network = new Network(Gpu.of(device), configurations['published-mobilenet0.25']);
+  return [
+    [() => relu(later), /relu: expected x to be a tensor, got a promise\. Await it/],
+    [() => leakyRelu(none, 0.1), /leakyRelu: expected x to be a tensor, got undefined\. Make one/],
+    [() => add(x, list), /add: expected b to be a tensor, got an array of 3/],
+    [() => multiply(bare(2), x), /multiply: expected a to be a tensor, got 2/],
+    [() => multiply(x, bare(indices)), /multiply: expected b to be a tensor of f32, got one of u32/],
+    [() => conv2d(x, bare(new Float32Array(16))), /conv2d: expected weight to be a tensor, got a Float32Array of 16/],
+    [() => deformConv2d(x, none, weight), /deformConv2d: expected offset to be a tensor, got undefined/],
+    [() => maxPool2d(list, { kernel: 2 }), /maxPool2d: expected x to be a tensor/],
+    [() => unpool(bare(null), { size: 2 }), /unpool: expected x to be a tensor, got null/],
+    [() => slice(bare({ shape: [4] }), { axis: 0, start: 0, count: 1 }), /slice: .* got an object with shape/],
+    [() => softmax(none), /softmax: expected x/],
+    [() => sum(list), /sum: expected x/],
+    [() => mean(later), /mean: expected x to be a tensor, got a promise/],
+    [() => reshape(list, [3]), /reshape: expected x/],
+    [() => concat(bare(x), 0), /concat: expected an array of one tensor or more, got a Tensor/],
+    [() => concat([x, later], 0), /concat: expected tensors\[1\] to be a tensor, got a promise/],
+    [() => batchNorm(none, bare({ gamma: x, beta: x, runningMean: x, runningVar: x })), /batchNorm: expected x/],
+    [() => smoothL1(x, list), /smoothL1: expected target/],
+    [() => negativeLogLikelihood(x, bare(x)), /expected labels to be a tensor of u32, got one of f32/],
+    [() => iouMatrix(boxes, list), /iouMatrix: expected boxes to be a tensor, got an array of 3/],
+    [() => topK(list, 1), /topK: expected values to be a tensor/],
+    [() => matchAnchors(list, faces, REPORT_LOSS), /matchAnchors: expected anchors/],
+    [() => matchAnchors(boxes, none, REPORT_LOSS), /matchAnchors: .* got undefined/],
+    [() => matchAnchors(boxes, faces, REPORT_LOSS), /expected counts to be a tensor of u32, got one of f32/],
+    [() => multiboxLoss(none, boxes, bare({ ...faces, counts: indices }), REPORT_LOSS), /multiboxLoss: /],
+    [() => tape.watch(list), /Tape\.watch: expected tensor to be a tensor/],
+    [() => tape.gradient(none), /Tape\.gradient: expected tensor/],
+    [
+      () => {
+        tape.backward(later);
+      },
+      /Tape\.backward: expected loss to be a tensor, got a promise/,
+    ],
+    [() => tape.record(bare(() => Promise.reject(new Error('later')))), /Tape\.record: .*at once, got a promise/],
+    [() => scope(() => Promise.resolve(x)), /scope: expected a function that answers at once, got a promise/],
+    [() => new Sgd(Gpu.of(device), [{ name: 'w', value: list }]), /expected value of w to be a tensor/],
+    [() => network.forward(list, x), /conv2d: expected x to be a tensor, got an array of 3/],
+    [() => Tensor.from(device, none, [1]), /Tensor\.from tensor: .* an array of numbers, got undefined/],
+    [() => Tensor.from(device, bare(new Float64Array(2)), [2]), /got a Float64Array of 2 elements\. Convert it/],
+    [
+      () => {
+        x.write(bare(new Uint32Array(16)));
+      },
+      /write tensor: expected a Float32Array, got a Uint32Array of 16/,
+    ],
+  ];
+}
+
+test('what is no tensor, or one of another type, is an error of the function that was given it', () => {
+  scope(() => {
+    for (const [slip, message] of noTensors()) assert.throws(slip, { name: 'ArgumentError', message });
+  });
+  using trainer = new Trainer(new Network(Gpu.of(device), configurations['published-mobilenet0.25']));
+  const steps: readonly unknown[] = [undefined, {}, [{ x: [1], targets: {} }]];
+  for (const step of steps) {
+    assert.throws(() => trainer.accumulate(step as never), { name: 'ArgumentError', message: /^accumulate: / });
+  }
+  const shape = 4 as unknown as readonly number[];
+  assert.throws(() => Tensor.zeros(device, shape), { name: 'ShapeError', message: /an array of sizes.* got 4\./ });
+});
+
 const nothing: GroundTruth = { pictures: [], subsets: 'all' };
 
 test('public functions refuse options that they do not have, of another type, and missing ones', () => {
@@ -134,6 +221,10 @@ test('so do those that answer later', async () => {
   const model = { detect: () => Promise.resolve([]) };
   const late: readonly (readonly [() => Promise<unknown>, RegExp])[] = [
     [() => nms(boxes, scores, { threshold: 0.4 } as never), /Did you mean 'iouThreshold'/],
+    [
+      () => nms([[0, 0, 9, 9]] as never, scores, { iouThreshold: 0.4 }),
+      /nms: expected boxes to be a tensor, got an array/,
+    ],
     [() => nms(boxes, scores, {} as never), /nms: expected iouThreshold to be a number, got undefined/],
     [() => searchPictures(model, source, { batchSize: 2 } as object), /searchPictures: .*got 'batchSize'/],
     [() => evaluateModel(model, source, nothing, { protocols: 'report' } as object), /got 'protocols'/],
