@@ -5,7 +5,7 @@ import { reshape } from '../ops/reshape.js';
 import { slice } from '../ops/slice.js';
 import { keep, scope } from '../tensor/scope.js';
 import { imageShape } from '../tensor/shape.js';
-import type { Tensor } from '../tensor/tensor.js';
+import { Tensor } from '../tensor/tensor.js';
 
 /** Raw outputs of one set of heads, all anchors in the order level, y, x, anchor. */
 export interface HeadOutputs {
@@ -46,21 +46,19 @@ class LevelHead {
 
   fold(): void {
     this.dispose();
-    const { weight, bias } = this.#join();
+    const { weight, bias } = scope(() => this.#join());
     this.#fused = { weight: keep(weight), bias: keep(bias) };
   }
 
-  /** The tasks' weights side by side: [1, 1, c, values of all tasks]. */
+  /** The tasks' weights side by side, [1, 1, c, values of all tasks]; behind them zeros up to a whole vec4f of values. */
   #join(): { readonly weight: Tensor; readonly bias: Tensor } {
-    const weight = concat(
-      this.#tasks.map((task) => task.weight.tensor),
-      3,
-    );
-    const bias = concat(
-      this.#tasks.map((task) => task.bias.tensor),
-      0,
-    );
-    return { weight, bias };
+    const side = (of: (task: Task) => Parameter, axis: number): Tensor => {
+      const parts = this.#tasks.map((task) => of(task).tensor);
+      const rest = -parts.reduce((sum, { shape }) => sum + shape[axis]!, 0) & 3;
+      const { gpu, shape } = parts[0]!;
+      return concat(rest ? [...parts, Tensor.zeros(gpu, shape.with(axis, rest))] : parts, axis);
+    };
+    return { weight: side(({ weight }) => weight, 3), bias: side(({ bias }) => bias, 0) };
   }
 
   /** Features [n, h, w, c] → for each task [n, h·w·anchors, values]. */

@@ -5,6 +5,7 @@ import { ArgumentError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { configurations, narrowed } from '../../src/retinaface/config.js';
 import { RetinaFace } from '../../src/retinaface/retinaface.js';
+import { scope } from '../../src/tensor/scope.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { readWeights } from '../../src/weights/read.js';
 import { writeSafetensors } from '../../src/weights/safetensors.js';
@@ -48,6 +49,20 @@ test('a narrowed network has the same graph with all channels times the width, a
   );
   const heads = [first, second!].flatMap(({ logits, boxes, landmarks }) => [logits, boxes, landmarks!]);
   for (const tensor of [...backbone, ...pyramid, ...features, ...heads]) tensor.dispose();
+});
+
+test('the eighteen values of heads without landmarks are computed as vectors of four', async () => {
+  if (!device.features.has('timestamp-query')) return;
+  using model = new RetinaFace(device, narrowed(configurations['context-no-landmark'], 1 / 4));
+  model.initialise(1);
+  using x = Tensor.zeros(gpu, [1, 64, 64, 4]);
+  const { levels } = model.network.configuration;
+  using anchors = Tensor.from(gpu, anchorsFor(levels, 64, 64), [anchorCount(levels, 64, 64), 4]);
+  const kernels = await gpu.profile(() => {
+    scope(() => void model.network.forward(x, anchors));
+  });
+  assert.ok(kernels.some(({ kernel }) => kernel.startsWith('conv2d_forward')));
+  assert.ok(!kernels.some(({ kernel }) => kernel === 'conv2d_forward_any'));
 });
 
 for (const [name, width] of [
