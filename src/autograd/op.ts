@@ -16,6 +16,11 @@ export interface BackwardContext<I extends Inputs, O> {
   readonly options: O;
   /** Which inputs need a gradient; no other work may be done. */
   readonly needs: { readonly [K in keyof I]?: boolean };
+  /**
+   * Where the gradient of an input may be written instead of into a new tensor, which is answered then: contiguous, of as many
+   * elements, perhaps of another shape. Behind these elements nothing may be written. An operation need not heed it.
+   */
+  readonly places: { readonly [K in keyof I]?: Tensor };
 }
 
 /** One differentiable operation: its forward, its backward, in one place. */
@@ -74,8 +79,8 @@ export function defineOp<I extends Inputs, O>(definition: OpDefinition<I, O>): (
           inputs,
           output,
           saved,
-          backward: (gradient, kept, needs) =>
-            definition.backward?.(gradient, { saved: kept, options, needs: needs }) ?? {},
+          backward: (gradient, kept, needs, places) =>
+            definition.backward?.(gradient, { saved: kept, options, needs, places }) ?? {},
         });
       }
       return output;

@@ -15,7 +15,7 @@ export interface Step {
   readonly inputs: Named;
   readonly output: Tensor;
   readonly saved: Named;
-  readonly backward: (gradient: Tensor, saved: Named, needs: Readonly<Record<string, boolean>>) => Named;
+  readonly backward: (gradient: Tensor, saved: Named, needs: Readonly<Record<string, boolean>>, places: Named) => Named;
 }
 
 interface Entry {
@@ -112,10 +112,12 @@ export class Tape implements Disposable {
   }
 
   /**
-   * Computes the gradient of every watched tensor.
+   * Computes the gradient of every watched tensor. `places`: memory of the caller for them, by the tensors' ids: where an operation
+   * can, it writes a gradient there, and `gradient` answers that memory; where it cannot, or several gradients add up, a tensor
+   * of the tape's.
    * @throws TapeError when nothing was recorded, when called a second time, or when the loss is no scalar of this tape.
    */
-  backward(loss: Tensor): void {
+  backward(loss: Tensor, places?: ReadonlyMap<number, Tensor>): void {
     checkTensors('Tape.backward', { loss });
     if (this.#state !== 'recorded' || loss.size !== 1 || !this.#tracked.has(loss.id)) {
       const got = {
@@ -134,7 +136,7 @@ export class Tape implements Disposable {
     this.#one ??= keep(Tensor.from(this.#gpu, [1], [], 'gradient of the loss'));
     this.#gradients.set(loss.id, keep(this.#one.view(loss.shape)));
     try {
-      for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) this.#walk(entry);
+      for (let entry = this.#entries.pop(); entry; entry = this.#entries.pop()) this.#walk(entry, places);
     } catch (error) {
       this.#dropGradients();
       throw error;
@@ -168,14 +170,18 @@ export class Tape implements Disposable {
     this.dispose();
   }
 
-  #walk(entry: Entry): void {
+  #walk(entry: Entry, places?: ReadonlyMap<number, Tensor>): void {
     try {
       const gradient = this.#gradients.get(entry.output);
       if (!gradient) return;
       scope(() => {
-        const needs = Object.fromEntries(Object.keys(entry.needs).map((name) => [name, true]));
-        const found = entry.backward(gradient, entry.saved, needs);
-        for (const [name, id] of Object.entries(entry.needs)) {
+        const inputs = Object.entries(entry.needs);
+        const needs = Object.fromEntries(inputs.map(([name]) => [name, true]));
+        // A tensor that is given twice has two gradients, of which one is written there.
+        const first = inputs.filter(([, id], i) => inputs.findIndex(([, other]) => other === id) === i);
+        const free = first.map(([name, id]) => [name, this.#gradients.has(id) ? undefined : places?.get(id)]);
+        const found = entry.backward(gradient, entry.saved, needs, Object.fromEntries(free) as Named);
+        for (const [name, id] of inputs) {
           const part = found[name];
           if (!part) continue;
           observe(`gradient of ${entry.name}, to its ${name}`, part);

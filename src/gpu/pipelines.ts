@@ -121,24 +121,26 @@ export class Pipelines {
   }
 
   #entries(pipeline: Pipeline, params: GPUBuffer, bound: Bound): GPUBindGroupEntry[] {
-    // WebGPU counts whole buffers: two parts of one are the same here.
-    const written = new Set<GPUBuffer>();
-    const seen = new Set<GPUBuffer>();
+    // To WebGPU a buffer is read or written as a whole: of two parts both may be read, or both written, if they do not overlap.
+    const seen: (GPUBufferBinding & { readonly writes: boolean })[] = [];
     const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: params, offset: 0, size: 256 } }];
     for (const { name, binding, writes } of pipeline.bindings) {
-      const buffer = bound[name];
-      if (!buffer?.gpu || written.has(buffer.gpu) || (writes && seen.has(buffer.gpu))) {
+      const { gpu: buffer, offset = 0, capacity = 0 } = bound[name] ?? {};
+      const size = Math.min(capacity, this.#limit);
+      const clashes = (other: (typeof seen)[number]): boolean =>
+        other.buffer === buffer &&
+        (other.writes !== writes || (writes && offset < other.offset! + other.size! && other.offset! < offset + size));
+      if (!buffer || seen.some(clashes)) {
         throw new ArgumentError({
           operation: pipeline.name,
           expected: `a buffer of its own for \`${name}\``,
-          got: buffer?.gpu ? 'one that the same dispatch also writes' : 'none',
+          got: buffer ? 'one that the same dispatch also writes' : 'none',
           remedy: 'Give each output of a kernel its own tensor.',
         });
       }
-      seen.add(buffer.gpu);
-      if (writes) written.add(buffer.gpu);
-      const size = Math.min(buffer.capacity, this.#limit);
-      entries.push({ binding, resource: { buffer: buffer.gpu, offset: buffer.offset, size } });
+      const resource = { buffer, offset, size };
+      seen.push({ ...resource, writes });
+      entries.push({ binding, resource });
     }
     return entries;
   }

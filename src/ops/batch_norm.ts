@@ -148,7 +148,7 @@ const normalising = defineOp<Inputs & { residual: Tensor | undefined }, NormStat
     });
     return { output: y, saved: { x, mean, inverse, gamma, beta, y: slope !== undefined && residual ? y : undefined } };
   },
-  backward(gradient, { saved, options: { training, slope }, needs }) {
+  backward(gradient, { saved, options: { training, slope }, needs, places }) {
     const [x, mean, inverse, gamma] = [saved['x']!, saved['mean']!, saved['inverse']!, saved['gamma']!];
     const { gpu } = x;
     const channels = gamma.size;
@@ -182,8 +182,8 @@ const normalising = defineOp<Inputs & { residual: Tensor | undefined }, NormStat
         grid: flatGrid(chunks * lanes, 64),
       });
     }
-    const gradGamma = Tensor.empty(gpu, [channels], { label: 'gradient of gamma' });
-    const gradBeta = Tensor.empty(gpu, [channels], { label: 'gradient of beta' });
+    const gradGamma = places.gamma ?? Tensor.empty(gpu, [channels], { label: 'gradient of gamma' });
+    const gradBeta = places.beta ?? Tensor.empty(gpu, [channels], { label: 'gradient of beta' });
     const coefficients = Tensor.empty(gpu, [4, channels], { label: 'coefficients of batchNorm' });
     gpu.run('batch_norm_backward_affine', {
       params: { chunks: summed, channels, share: training ? 1 / rows : 0 },

@@ -45,11 +45,11 @@ const joining = defineOp<Readonly<Record<string, Tensor | undefined>>, { axis: n
     }
     return whole;
   },
-  backward(gradient, { options: { axis, sizes }, needs }) {
+  backward(gradient, { options: { axis, sizes }, needs, places }) {
     let start = 0;
     const parts: Record<string, Tensor> = {};
     sizes.forEach((count, index) => {
-      if (needs[index]) parts[index] = slicePart(gradient, { axis, start, count });
+      if (needs[index]) parts[index] = slicePart(gradient, { axis, start, count }, places[index]);
       start += count;
     });
     return parts;

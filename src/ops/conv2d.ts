@@ -65,7 +65,7 @@ const convolve = defineOp<ConvInputs, ConvState>({
     runForward(skeleton, geometry, { ...inputs, slope, y, values });
     return { output: y, saved: { x, weight, scale, y: slope === undefined ? undefined : y } };
   },
-  backward(gradient, { saved, options: { geometry, slope, skeleton }, needs }) {
+  backward(gradient, { saved, options: { geometry, slope, skeleton }, needs, places }) {
     const [x, weight, scale] = [saved['x']!, saved['weight']!, saved['scale']];
     // Before the activation; then before the scale, too.
     const shifted = epilogueGradient(gradient, { y: saved['y'], slope, scale: undefined });
@@ -74,9 +74,9 @@ const convolve = defineOp<ConvInputs, ConvState>({
     const pixels = shifted.size / geometry.cout;
     return {
       x: needs.x ? inputGradient(skeleton, geometry, weight, product) : undefined,
-      weight: needs.weight ? weightGradient(skeleton, geometry, x, product) : undefined,
+      weight: needs.weight ? weightGradient(skeleton, geometry, x, product, places.weight) : undefined,
       scale: needs.scale ? scaleGradient(skeleton, geometry, { x, weight }, shifted) : undefined,
-      shift: needs.shift ? columnSums(shifted, pixels, [geometry.cout]) : undefined,
+      shift: needs.shift ? columnSums(shifted, pixels, [geometry.cout], places.shift) : undefined,
       residual: needs.residual ? shifted : undefined,
     };
   },

@@ -12,10 +12,11 @@ export interface SliceOptions {
   readonly count: number;
 }
 
-/** A part of an axis, without recording. */
-export function slicePart(x: Tensor, { axis, start, count }: SliceOptions): Tensor {
-  const part = Tensor.empty(x.gpu, x.shape.toSpliced(axis, 1, count), { dtype: x.dtype, label: 'slice' });
-  const width = around(part.shape, axis).inner;
+/** A part of an axis, without recording. `place`: where to write it instead of into a new tensor. */
+export function slicePart(x: Tensor, { axis, start, count }: SliceOptions, place?: Tensor): Tensor {
+  const shape = x.shape.toSpliced(axis, 1, count);
+  const part = place ?? Tensor.empty(x.gpu, shape, { dtype: x.dtype, label: 'slice' });
+  const width = around(shape, axis).inner;
   const { outer, inner } = around(x.shape, axis);
   const from = axis === x.shape.length - 1 ? x : contiguous(x);
   const step = inner / Math.max(x.shape[axis]!, 1);

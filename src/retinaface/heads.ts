@@ -18,26 +18,22 @@ export interface HeadOutputs {
 }
 
 interface Task {
-  readonly values: number;
   readonly weight: Parameter;
   readonly bias: Parameter;
 }
 
 /**
  * 1×1 convolutions from one level's features to the codes of its anchors (report §3.5, "Multi-Task Heads"). The tasks
- * of a level have parameters of their own but are computed as one convolution, whose channels are then split.
+ * of a level have parameters of their own but are computed as one convolution.
  */
 class LevelHead {
   readonly #tasks: readonly Task[];
-  readonly #anchors: number;
   #fused: { readonly weight: Tensor; readonly bias: Tensor } | undefined;
 
   constructor(parameters: ParameterList, names: readonly string[], channels: number, anchors: number) {
-    this.#anchors = anchors;
     this.#tasks = names.map((name, task) => {
       const values = VALUES[task]!;
       return {
-        values,
         weight: parameters.weight(`${name}.conv1x1.weight`, [1, 1, channels, values * anchors]),
         bias: parameters.weight(`${name}.conv1x1.bias`, [values * anchors]),
       };
@@ -61,20 +57,14 @@ class LevelHead {
     return { weight: side(({ weight }) => weight, 3), bias: side(({ bias }) => bias, 0) };
   }
 
-  /** Features [n, h, w, c] → for each task [n, h·w·anchors, values]. */
-  forward(features: Tensor, training: boolean): readonly Tensor[] {
+  /** Features [n, h, w, c] → the tasks' codes side by side: [n, h·w, anchors · values of all tasks]. */
+  forward(features: Tensor, training: boolean): Tensor {
     const [n, h, w] = imageShape('heads', features.shape);
     return scope(() => {
       // In training the weights change with every step, and their gradients go through the join.
       const { weight, bias } = training ? this.#join() : this.#fused!;
       const codes = conv2d(features, weight, { bias });
-      let start = 0;
-      return this.#tasks.map(({ values }) => {
-        const count = values * this.#anchors;
-        const part = slice(codes, { axis: 3, start, count });
-        start += count;
-        return reshape(part, [n, h * w * this.#anchors, values]);
-      });
+      return reshape(codes, [n, h * w, codes.shape[3]!]);
     });
   }
 
@@ -92,6 +82,7 @@ const TASKS = ['ClassHead', 'BboxHead', 'LandmarkHead'] as const;
 /** One set of heads: for every level the class, the box and, if wanted, the landmarks. */
 export class Heads {
   readonly #levels: readonly LevelHead[];
+  readonly #anchors: number;
   readonly #landmarks: boolean;
 
   /** `prefix` is empty, or `cascade.` for the second set. */
@@ -106,6 +97,7 @@ export class Heads {
     },
   ) {
     const { prefix, levels, channels, anchors, landmarks } = options;
+    this.#anchors = anchors;
     this.#landmarks = landmarks;
     const tasks = landmarks ? TASKS : TASKS.slice(0, 2);
     this.#levels = Array.from({ length: levels }, (_, level) => {
@@ -122,13 +114,20 @@ export class Heads {
   /** `training`: differentiably, by the parameters as they are now; else by those of the last `fold`. */
   forward(features: readonly Tensor[], training = false): HeadOutputs {
     return scope(() => {
-      const parts = features.map((map, level) => this.#levels[level]!.forward(map, training));
-      const join = (task: number) =>
-        concat(
-          parts.map((part) => part[task]!),
-          1,
-        );
-      return { logits: join(0), boxes: join(1), landmarks: this.#landmarks ? join(2) : undefined };
+      const codes = concat(
+        features.map((map, level) => this.#levels[level]!.forward(map, training)),
+        1,
+      );
+      const [n = 0, cells = 0] = codes.shape;
+      let start = 0;
+      const task = (values: number) => {
+        const count = values * this.#anchors;
+        const part = slice(codes, { axis: 2, start, count });
+        start += count;
+        return reshape(part, [n, cells * this.#anchors, values]);
+      };
+      const [logits, boxes] = [task(VALUES[0]), task(VALUES[1])];
+      return { logits, boxes, landmarks: this.#landmarks ? task(VALUES[2]) : undefined };
     });
   }
 

@@ -92,7 +92,16 @@ export class GradientBuckets implements Disposable {
   }
 
   /**
-   * Adds `scale` times the gradient of parameter `index`; the first of a step replaces what the last one left.
+   * Where the gradient of parameter `index` may be written, to be added then; undefined once a step has one. Every element of
+   * the parameter must be, and nothing behind them.
+   */
+  place(index: number): Tensor<'f32'> | undefined {
+    return this.#added[index] ? undefined : this.#views[index];
+  }
+
+  /**
+   * Adds `scale` times the gradient of parameter `index`; the first of a step replaces what the last one left. One that was
+   * written into its place stays as it is there.
    * @throws ShapeError for a gradient of another shape than its parameter's.
    */
   add(index: number, gradient: Tensor, scale = 1): void {
@@ -108,7 +117,7 @@ export class GradientBuckets implements Disposable {
     const { bucket, start, size } = this.layout.places[index]!;
     const more = this.#added[index]!;
     this.#added[index] = true;
-    if (size === 0) return;
+    if (size === 0 || gradient.sharesMemoryWith(this.#views[index]!)) return;
     scope(() => {
       this.layout.gpu.run('bucket_add', {
         params: { count: size, start4: start / 4, scale },

@@ -122,6 +122,19 @@ export class Sgd implements Disposable {
   }
 
   /**
+   * Where gradients may be written, by the ids of the parameters' tensors, before `accumulate` is given them, unscaled: those
+   * that are the first of a step.
+   */
+  places(): ReadonlyMap<number, Tensor<'f32'>> {
+    const places = new Map<number, Tensor<'f32'>>();
+    for (const [index, { value }] of this.#parameters.entries()) {
+      const place = this.#gradients.place(index);
+      if (place) places.set(value.id, place);
+    }
+    return places;
+  }
+
+  /**
    * What is accumulated of all parameters, in flat tensors, the same layout in every process: the optimiser's own. What is
    * written there between the last `accumulate` and `step` is what the step takes.
    */

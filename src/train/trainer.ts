@@ -253,7 +253,7 @@ export class Trainer implements Disposable {
   #part(batch: TrainingBatch, over: Counts | undefined): Tensor {
     return scope(() => {
       const { total, parts: three } = this.#tape.record(() => scope(() => this.#losses(batch, over)));
-      this.#tape.backward(total);
+      this.#tape.backward(total, this.optimiser.places());
       this.optimiser.accumulate(({ value }) => this.#tape.gradient(value));
       this.#tape.release();
       return concat([three, reshape(total, [1])], 0);

@@ -9,6 +9,7 @@ import { type KernelName, linkKernel } from '../../src/gpu/linker.js';
 import { sizeClass } from '../../src/gpu/buffers.js';
 import { requestDevice } from '../../src/node/device.js';
 import { relu } from '../../src/ops/relu.js';
+import { scope } from '../../src/tensor/scope.js';
 import { Tensor } from '../../src/tensor/tensor.js';
 import { testDevice as device } from '../helpers/device.js';
 
@@ -100,12 +101,34 @@ test('every kernel links without conditions, and its errors point at its own fil
   }
 });
 
-test('a buffer that a dispatch both reads and writes is refused by name', () => {
-  using x = Tensor.from(device, [1], [1]);
+test('a buffer that a dispatch both reads and writes is refused by name; two parts of one may be written', () => {
+  using one = Tensor.from(device, [1], [1]);
   const clash = () => {
-    gpu.run('relu', { params: { count4: 1, slope: 0 }, buffers: { x: x.buffer, y: x.buffer }, grid: [1, 1, 1] });
+    gpu.run('relu', { params: { count4: 1, slope: 0 }, buffers: { x: one.buffer, y: one.buffer }, grid: [1, 1, 1] });
   };
   assert.throws(clash, { name: 'ArgumentError', message: /relu.*`y`/ });
+  using whole = Tensor.zeros(device, [192]);
+  const [first, second, overlapping] = [[0, 64] as const, [64, 64] as const, [0, 128] as const].map(([start, size]) =>
+    whole.part(start, [size]),
+  ) as [Tensor, Tensor, Tensor];
+  const run = (x: Tensor, gradGamma: Tensor, gradBeta: Tensor) => () => {
+    scope(() => {
+      const zeros = Tensor.zeros(device, [64]).buffer;
+      const inputs = { sum: x.buffer, product: zeros, mean: zeros, inverse: zeros, gamma: zeros };
+      const outputs = { grad_gamma: gradGamma.buffer, grad_beta: gradBeta.buffer };
+      gpu.run('batch_norm_backward_affine', {
+        params: { chunks: 1, channels: 4, share: 0 },
+        buffers: { ...inputs, ...outputs, coefficients: Tensor.empty(device, [4, 64]).buffer },
+        constants: { SHARES: 1 },
+        grid: [1, 1, 1],
+      });
+    });
+  };
+  using x = Tensor.zeros(device, [64]);
+  run(x, first, second)();
+  assert.throws(run(x, overlapping, second), { name: 'ArgumentError', message: /`grad_beta`/ });
+  assert.throws(run(first, second, x), { name: 'ArgumentError', message: /`grad_gamma`/ });
+  for (const part of [first, second, overlapping]) part.dispose();
 });
 
 test('a lost device is a DeviceLostError with its remedy, as an event and on the next call', async () => {

@@ -17,9 +17,9 @@ const PARTIAL_BYTES = 64 * 2 ** 20;
 
 /**
  * The sum of the rows of `x` [rows, columns], as a tensor of `shape` (columns elements), in a fixed order: first chunks of
- * rows, then the chunks.
+ * rows, then the chunks. `place`: where to write it instead of into a new one.
  */
-export function columnSums(x: Tensor, rows: number, shape: Shape): Tensor {
+export function columnSums(x: Tensor, rows: number, shape: Shape, place?: Tensor): Tensor {
   if (rows === 0) return Tensor.zeros(x.gpu, shape, { label: 'sums of columns' });
   const columns = x.size / rows;
   const { vectors, lanes } = channelLanes(columns);
@@ -33,7 +33,7 @@ export function columnSums(x: Tensor, rows: number, shape: Shape): Tensor {
     });
     return chunks;
   };
-  const total = Tensor.empty(x.gpu, shape, { label: 'sums of columns' });
+  const total = place ?? Tensor.empty(x.gpu, shape, { label: 'sums of columns' });
   const chunk = Math.max(MIN_CHUNK, Math.ceil(Math.sqrt(rows)));
   if (rows <= 2 * chunk) {
     fold(x, rows, rows, total);
@@ -269,29 +269,48 @@ interface Split {
   readonly splits: number;
 }
 
-/** The gradient of `shape` of which `encode` computes `splits` parts, one behind the other. */
-function sumOfParts(gpu: Gpu, shape: Shape, splits: number, encode: (partial: Tensor) => void): Tensor {
+/** Where the weights' gradient of `shape` goes: into its place where it has one. */
+interface Target {
+  readonly gpu: Gpu;
+  readonly shape: Shape;
+  readonly place: Tensor | undefined;
+}
+
+function targetTensor({ gpu, shape, place }: Target): Tensor {
+  return place ?? Tensor.empty(gpu, shape, { label: 'gradient of weight' });
+}
+
+/** The gradient of which `encode` computes `splits` parts, one behind the other. */
+function sumOfParts(target: Target, splits: number, encode: (partial: Tensor) => void): Tensor {
+  const { gpu, shape, place } = target;
   if (splits === 1) {
-    const whole = Tensor.empty(gpu, shape, { label: 'gradient of weight' });
+    const whole = targetTensor(target);
     encode(whole);
     return whole;
   }
   using partial = Tensor.empty(gpu, [splits, ...shape], { label: 'partial gradients of weight' });
   encode(partial);
-  return columnSums(partial, splits, shape);
+  return columnSums(partial, splits, shape, place);
 }
 
 /**
  * The gradient [kh, kw, cin / groups, cout] of a convolution's weights from its input `x` (may be a channel view) and the
- * output's `gradient` (contiguous): sums over chunks of pixels side by side, then the chunks in their order.
+ * output's `gradient` (contiguous): sums over chunks of pixels side by side, then the chunks in their order. `place`: where to
+ * write it instead of into a new one.
  */
-export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x: Tensor, gradient: Tensor): Tensor {
+export function weightGradient(
+  given: Way | undefined,
+  geometry: ConvGeometry,
+  x: Tensor,
+  gradient: Tensor,
+  place?: Tensor,
+): Tensor {
   const { gpu } = x;
   const { cin, cout, groups, kernelH, kernelW } = geometry;
   const window = windowParams(geometry);
   const { pixels } = window;
-  const shape = [kernelH, kernelW, cin / groups, cout];
-  if (pixels === 0) return Tensor.zeros(gpu, shape, { label: 'gradient of weight' });
+  const target = { gpu, shape: [kernelH, kernelW, cin / groups, cout], place };
+  if (pixels === 0) return Tensor.zeros(gpu, target.shape, { label: 'gradient of weight' });
   const taps = kernelH * kernelW;
   const weightBytes = taps * (cin / groups) * cout * 4;
   const depthwise = groups === cin && groups === cout && groups > 1;
@@ -302,7 +321,7 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
   if (chosen === 'any' || !vectors || (groups > 1 && !depthwise)) {
     const units = taps * (cin / groups) * cout;
     const { chunk, splits } = splitPixels(pixels, { units, wanted: busy(gpu), least: 64, weightBytes });
-    return sumOfParts(gpu, shape, splits, (partial) => {
+    return sumOfParts(target, splits, (partial) => {
       gpu.run('conv2d_backward_weight_any', {
         params: {
           ...window,
@@ -339,7 +358,7 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
       DILATION_Y: geometry.dilationY,
       DILATION_X: geometry.dilationX,
     };
-    return sumOfParts(gpu, shape, splits, (partial) => {
+    return sumOfParts(target, splits, (partial) => {
       gpu.run('conv2d_backward_weight_depthwise', {
         params: { batch, height, strips, ...window, cout4, x_pitch4: x.pitch / 4, x_offset4: x.offset / 4 },
         buffers: { x: x.buffer, grad_y: gradient.buffer, grad_weight: partial.buffer },
@@ -351,11 +370,13 @@ export function weightGradient(given: Way | undefined, geometry: ConvGeometry, x
   const asked = skeleton === 'winograd-broadcast' || skeleton === 'winograd-tiled';
   const pays = way === undefined && chosen === 'broadcast' && cout / 4 >= (gpu.subgroupSize ?? Infinity);
   if (winogradFits(gpu, geometry) && (asked || (pays && winogradGradientPays(geometry)))) {
-    return winogradWeightGradient(geometry, x, gradient, (products, values, gradients) =>
-      denseGradient(chosen, tile, products, values, gradients, VALUES),
+    const whole = targetTensor(target);
+    winogradWeightGradient(geometry, x, gradient, whole, (products, values, gradients) =>
+      denseGradient(chosen, tile, products, values, gradients, undefined, VALUES),
     );
+    return whole;
   }
-  return denseGradient(chosen, tile, geometry, x, gradient);
+  return denseGradient(chosen, tile, geometry, x, gradient, place);
 }
 
 /**
@@ -368,6 +389,7 @@ function denseGradient(
   geometry: ConvGeometry,
   x: Tensor,
   gradient: Tensor,
+  place: Tensor | undefined,
   products?: number,
 ): Tensor {
   const { gpu } = x;
@@ -385,7 +407,7 @@ function denseGradient(
       ? splitPixels(count, { ...options, weightBytes })
       : { chunk: count / products, splits: products };
   const encoded = (splits: number, encode: (partial: Tensor) => void): Tensor => {
-    if (products === undefined) return sumOfParts(gpu, shape, splits, encode);
+    if (products === undefined) return sumOfParts({ gpu, shape, place }, splits, encode);
     const parts = Tensor.empty(gpu, [products, ...shape], { label: 'gradients of weight' });
     encode(parts);
     return parts;

@@ -159,22 +159,22 @@ export function runWinograd(
 }
 
 /**
- * The gradient [3, 3, cin, cout] of the weights from the input `x` (may be a channel view) and the output's `gradient`
- * (contiguous), in three steps: the values of both, whose 36 products over the tiles `sums` encodes as the gradients
+ * Encodes the gradient `whole` [3, 3, cin, cout] of the weights from the input `x` (may be a channel view) and the output's
+ * `gradient` (contiguous), in three steps: the values of both, whose 36 products over the tiles `sums` encodes as the gradients
  * [36, 1, 1, cin, cout] of as many convolutions of 1×1, and from those the taps. Bands of tiles add up in their order.
  */
 export function winogradWeightGradient(
   geometry: ConvGeometry,
   x: Tensor,
   gradient: Tensor,
+  whole: Tensor,
   sums: (products: ConvGeometry, values: Tensor, gradients: Tensor) => Tensor,
-): Tensor {
+): void {
   const { gpu } = x;
   const { batch, cin, cout, outH, outW } = geometry;
   const [tiles_h, tiles_w] = tilesOf(geometry);
   const tiles = batch * tiles_h * tiles_w;
   const band = bandOf(geometry, tiles);
-  const whole = Tensor.empty(gpu, [3, 3, cin, cout], { label: 'gradient of weight' });
   for (let first = 0; first < tiles; first += band) {
     const share = Math.min(band, tiles - first);
     const places = { first, tiles_h, tiles_w };
@@ -195,5 +195,4 @@ export function winogradWeightGradient(
       grid: flatGrid(count, 64),
     });
   }
-  return whole;
 }
