@@ -13,7 +13,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const { name, version, license } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
 
 /** Functions that only training calls. */
-const TRAINING = new Set(['batchStatistics', 'freeze', 'initialise', 'moving']);
+const TRAINING = new Set(['batchStatistics', 'freeze', 'initialise', 'learning', 'moveInto', 'moving', 'part']);
 const REFUSED = `{ throw new TypeError('retinaface-webgpu/inference trains nothing: import from retinaface-webgpu'); }`;
 
 /**
@@ -93,7 +93,7 @@ async function bundle({ source, names, file, entry, inference, kernels }) {
             loader: 'ts',
           }));
           if (!inference) return;
-          building.onLoad({ filter: /\/src\/(nn|ops|retinaface)\/.*\.ts$/ }, ({ path }) => ({
+          building.onLoad({ filter: /\/src\/(nn|ops|retinaface|tensor)\/.*\.ts$/ }, ({ path }) => ({
             contents: withoutTraining(path),
             loader: 'ts',
           }));

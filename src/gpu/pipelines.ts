@@ -31,6 +31,7 @@ export interface Variant {
   readonly constants: Readonly<Record<string, number>>;
 }
 
+const NOTHING = { gpu: undefined, offset: 0, capacity: 0 };
 const MAX_BIND_GROUPS = 8192;
 const COMPUTE = 4;
 
@@ -122,25 +123,23 @@ export class Pipelines {
 
   #entries(pipeline: Pipeline, params: GPUBuffer, bound: Bound): GPUBindGroupEntry[] {
     // To WebGPU a buffer is read or written as a whole: of two parts both may be read, or both written, if they do not overlap.
-    const seen: (GPUBufferBinding & { readonly writes: boolean })[] = [];
+    const seen: { gpu: GPUBuffer; writes: boolean; offset: number; end: number }[] = [];
     const entries: GPUBindGroupEntry[] = [{ binding: 0, resource: { buffer: params, offset: 0, size: 256 } }];
     for (const { name, binding, writes } of pipeline.bindings) {
-      const { gpu: buffer, offset = 0, capacity = 0 } = bound[name] ?? {};
-      const size = Math.min(capacity, this.#limit);
+      const { gpu, offset, capacity } = bound[name] ?? NOTHING;
+      const end = offset + capacity;
       const clashes = (other: (typeof seen)[number]): boolean =>
-        other.buffer === buffer &&
-        (other.writes !== writes || (writes && offset < other.offset! + other.size! && other.offset! < offset + size));
-      if (!buffer || seen.some(clashes)) {
+        other.gpu === gpu && (other.writes !== writes || (writes && offset < other.end && other.offset < end));
+      if (!gpu || seen.some(clashes)) {
         throw new ArgumentError({
           operation: pipeline.name,
-          expected: `a buffer of its own for \`${name}\``,
-          got: buffer ? 'one that the same dispatch also writes' : 'none',
-          remedy: 'Give each output of a kernel its own tensor.',
+          expected: `\`${name}\` with memory of its own`,
+          got: gpu ? 'one that the same dispatch also writes' : 'none',
+          remedy: 'Write into another tensor.',
         });
       }
-      const resource = { buffer, offset, size };
-      seen.push({ ...resource, writes });
-      entries.push({ binding, resource });
+      seen.push({ gpu, writes, offset, end });
+      entries.push({ binding, resource: { buffer: gpu, offset, size: Math.min(capacity, this.#limit) } });
     }
     return entries;
   }

@@ -4,7 +4,6 @@ import { conv2d } from '../ops/conv2d.js';
 import { reshape } from '../ops/reshape.js';
 import { slice } from '../ops/slice.js';
 import { keep, scope } from '../tensor/scope.js';
-import { imageShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
 
 /** Raw outputs of one set of heads, all anchors in the order level, y, x, anchor. */
@@ -59,12 +58,12 @@ class LevelHead {
 
   /** Features [n, h, w, c] → the tasks' codes side by side: [n, h·w, anchors · values of all tasks]. */
   forward(features: Tensor, training: boolean): Tensor {
-    const [n, h, w] = imageShape('heads', features.shape);
     return scope(() => {
       // In training the weights change with every step, and their gradients go through the join.
       const { weight, bias } = training ? this.#join() : this.#fused!;
       const codes = conv2d(features, weight, { bias });
-      return reshape(codes, [n, h * w, codes.shape[3]!]);
+      const [n = 0, h = 0, w = 0, values = 0] = codes.shape;
+      return reshape(codes, [n, h * w, values]);
     });
   }
 
@@ -83,7 +82,8 @@ const TASKS = ['ClassHead', 'BboxHead', 'LandmarkHead'] as const;
 export class Heads {
   readonly #levels: readonly LevelHead[];
   readonly #anchors: number;
-  readonly #landmarks: boolean;
+  /** Numbers per anchor of each task. */
+  readonly #values: readonly number[];
 
   /** `prefix` is empty, or `cascade.` for the second set. */
   constructor(
@@ -98,8 +98,8 @@ export class Heads {
   ) {
     const { prefix, levels, channels, anchors, landmarks } = options;
     this.#anchors = anchors;
-    this.#landmarks = landmarks;
     const tasks = landmarks ? TASKS : TASKS.slice(0, 2);
+    this.#values = VALUES.slice(0, tasks.length);
     this.#levels = Array.from({ length: levels }, (_, level) => {
       const names = tasks.map((task) => `${prefix}${task}.${level}`);
       return new LevelHead(parameters, names, channels, anchors);
@@ -120,14 +120,13 @@ export class Heads {
       );
       const [n = 0, cells = 0] = codes.shape;
       let start = 0;
-      const task = (values: number) => {
+      const [logits, boxes, landmarks] = this.#values.map((values) => {
         const count = values * this.#anchors;
         const part = slice(codes, { axis: 2, start, count });
         start += count;
         return reshape(part, [n, cells * this.#anchors, values]);
-      };
-      const [logits, boxes] = [task(VALUES[0]), task(VALUES[1])];
-      return { logits, boxes, landmarks: this.#landmarks ? task(VALUES[2]) : undefined };
+      });
+      return { logits: logits!, boxes: boxes!, landmarks };
     });
   }
 
