@@ -1,12 +1,13 @@
-// Dense 2-D convolution, gradient of the weights, for small subgroups and few output channels: gradients are handed round.
+// Dense 2-D convolution, gradient of the weights, for small subgroups and few input or output channels: gradients are handed
+// round.
 //
 //   grad_weight[split, tap, c, o] = Σ x[p·stride − padding + tap·dilation, c] · grad_y[p, o],  p in the split's rows
 //
 // x [n, in_h, in_w, cin] with a pitch and an offset, grad_y [n, out_h, out_w, cout], grad_weight [splits, kh, kw, cin, cout];
 // all read as vec4 over channels. One workgroup = one subgroup of LANES: LANES neighbours among all taps and input vec4s ×
-// all cout / 4 = COLS output vec4s, over `chunk` rows of output, STEP pixels at a time. A lane loads the input of its own tap
-// and channels, and a share of the STEP · COLS vec4s of gradient, which lie together in memory.
-// Grid: blocks of taps and channels fastest, then splits; folded. Needs the feature `subgroups` with a fixed size of LANES.
+// COLS output vec4s, by which cout / 4 divides, over `chunk` rows of output, STEP pixels at a time. A lane loads the input of its
+// own tap and channels, and a share of the STEP · COLS vec4s of gradient.
+// Grid: blocks of taps and channels fastest, then blocks of columns, then splits; folded. Needs the feature `subgroups` with a fixed size of LANES.
 // Sums pixels in order; `column_sums` adds the splits in order: deterministic.
 
 import constants::{LANES, COLS};
@@ -23,6 +24,7 @@ struct Params {
   in_h: u32,
   in_w: u32,
   cin4: u32,
+  cout4: u32,
   kernel_h: u32,
   kernel_w: u32,
   stride_y: u32,
@@ -53,7 +55,8 @@ fn main(
   let block = flat_index(workgroup, workgroups, 0u, 1u);
   let units = params.kernel_h * params.kernel_w * params.cin4;
   let blocks = (units + LANES - 1u) / LANES;
-  let split = block / blocks;
+  let columns = block / blocks % (params.cout4 / COLS) * COLS;
+  let split = block / blocks / (params.cout4 / COLS);
   if (split >= params.splits) {
     return;
   }
@@ -69,12 +72,13 @@ fn main(
     let y_in = i32(row % params.out_h * params.stride_y) + tap_y;
     let row_inside = y_in >= 0 && y_in < i32(params.in_h);
     let base = (i32(row / params.out_h * params.in_h) + y_in) * i32(params.in_w);
-    let row_end = (row + 1u) * params.out_w * COLS;
     for (var left = 0u; left < params.out_w; left += STEP) {
       var share = array<vec4f, SHARES>();
       for (var s = 0u; s < SHARES; s++) {
-        let at = (row * params.out_w + left) * COLS + s * LANES + lane;
-        share[s] = select(vec4f(), grad_y[min(at, row_end - 1u)], at < row_end);
+        let i = s * LANES + lane;
+        let pixel = left + i / COLS;
+        let at = (row * params.out_w + min(pixel, params.out_w - 1u)) * params.cout4 + columns + i % COLS;
+        share[s] = select(vec4f(), grad_y[at], pixel < params.out_w);
       }
       var own = array<vec4f, STEP>();
       for (var i = 0u; i < STEP; i++) {
@@ -95,10 +99,10 @@ fn main(
     }
   }
   if (block % blocks * LANES + lane < units) {
-    let at = (split * units + unit) * 4u * COLS;
+    let at = (split * units + unit) * 4u * params.cout4 + columns;
     for (var q = 0u; q < COLS; q++) {
       for (var k = 0u; k < 4u; k++) {
-        grad_weight[at + k * COLS + q] = sum[4u * q + k];
+        grad_weight[at + k * params.cout4 + q] = sum[4u * q + k];
       }
     }
   }

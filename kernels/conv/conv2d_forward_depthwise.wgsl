@@ -5,7 +5,8 @@
 //
 // x [n, in_h, in_w, cin], weight [kh, kw, 1, cout], scale and shift [cout], residual and y [n, out_h, out_w, cout];
 // all read as vec4 over channels; x, residual and y with a pitch and an offset, so that each may be a channel view.
-// Here cin = cout. @if(placed): y is larger, [n, y_h, y_w, cout], and output pixel (i, j) goes to (first_y + i·step_y,
+// Here cin = cout. Tap (ky, kx) is number first_tap + ky·tap_y + kx·tap_x of the weights: all in order, or, for the gradient of
+// an input, some of them backwards. @if(placed): y is larger, [n, y_h, y_w, cout], and output pixel (i, j) goes to (first_y + i·step_y,
 // first_x + j·step_x) of it: a residue of a strided convolution's input gradient.
 // One invocation: ROWS pixels side by side × `height` rows of them × one vec4 of channels. Weights are loaded once; the SPAN
 // of input that the pixels share in a row of taps is loaded once for all of them, and where rows of output share rows of
@@ -27,6 +28,9 @@ struct Params {
   cout4: u32,
   pad_top: u32,
   pad_left: u32,
+  first_tap: i32,
+  tap_y: i32,
+  tap_x: i32,
   x_pitch4: u32,
   x_offset4: u32,
   residual_pitch4: u32,
@@ -98,7 +102,8 @@ fn main(
   var w: array<array<vec4f, KERNEL_W>, KERNEL_H>;
   for (var ky = 0u; ky < KERNEL_H; ky++) {
     for (var kx = 0u; kx < KERNEL_W; kx++) {
-      w[ky][kx] = weight[(ky * KERNEL_W + kx) * params.cout4 + column];
+      let tap = params.first_tap + i32(ky) * params.tap_y + i32(kx) * params.tap_x;
+      w[ky][kx] = weight[u32(tap) * params.cout4 + column];
     }
   }
   var rows: array<array<vec4f, SPAN>, KERNEL_H>;

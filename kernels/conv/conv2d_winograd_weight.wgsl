@@ -3,7 +3,8 @@
 //   u[i, j] = (G·weight·Gᵀ)[i, j] for each pair of channels        Lavin & Gray 2016, F(4×4, 3×3)
 //
 // weight [3, 3, cin, cout], u [6, 6, cin, cout]; as numbers: 36 vec4s would leave the
-// registers. One invocation: all values of one pair of channels. Grid: flat, output channels fastest. Deterministic.
+// registers. @if(turned): those that the gradient of the input is computed with, [6, 6, cout, cin]: taps reversed, channels
+// exchanged. One invocation: all values of one pair of channels. Grid: flat, the last channels of u fastest. Deterministic.
 
 import package::shared::grid::flat_index;
 import package::shared::winograd::{Three, Six, values_of_taps};
@@ -11,6 +12,7 @@ import package::shared::winograd::{Three, Six, values_of_taps};
 struct Params {
   // cin · cout.
   count: u32,
+  cin: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -19,10 +21,20 @@ struct Params {
 
 const SIZE = 64u;
 
+@if(!turned)
+fn weight_at(pair: u32, tap: u32) -> f32 {
+  return weight[tap * params.count + pair];
+}
+
+@if(turned)
+fn weight_at(pair: u32, tap: u32) -> f32 {
+  let cout = params.count / params.cin;
+  return weight[(8u - tap) * params.count + pair % params.cin * cout + pair / params.cin];
+}
+
 // The three taps of column `x`, as values along y.
 fn column(pair: u32, x: u32) -> Six {
-  let at = x * params.count + pair;
-  return values_of_taps(Three(weight[at], weight[at + 3u * params.count], weight[at + 6u * params.count]));
+  return values_of_taps(Three(weight_at(pair, x), weight_at(pair, x + 3u), weight_at(pair, x + 6u)));
 }
 
 fn store_row(pair: u32, row: u32, taps: Three) {

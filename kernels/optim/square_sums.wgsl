@@ -1,10 +1,10 @@
-// Sums the squares of blocks of 4,096 elements by a fixed tree: the first pass of the norm of all gradients.
+// Sums the squares of blocks of 16,384 elements by a fixed tree: the first pass of the norm of all gradients.
 //
-//   y[first_block + block] = Σ x[block·4096 … block·4096 + 4095]²
+//   y[first_block + block] = Σ x[block·16384 … block·16384 + 16383]²
 //
 // x [count] as vec4, count a multiple of 4; y: the sums of all buckets, one after another. One workgroup: one block; each
-// invocation takes 16 vec4s, 64 apart, then halves: few invocations, because on a CPU a barrier costs each of them more than
-// a load. Grid: ceil(count / 4096) workgroups, folded. Deterministic. A square over 3.4e38 is infinite.
+// invocation takes 64 vec4s, 64 apart, then halves: few invocations with many, because on a CPU a barrier costs each of them more
+// than a load. Grid: ceil(count / 16384) workgroups, folded. Deterministic. A square over 3.4e38 is infinite.
 
 struct Params {
   count4: u32,
@@ -16,7 +16,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
 const SIZE = 64u;
-const BLOCK4 = 1024u;
+const BLOCK4 = 4096u;
 
 var<workgroup> partial: array<f32, SIZE>;
 

@@ -29,7 +29,7 @@ export interface SgdOptions {
 }
 
 /** Elements of which one workgroup sums the squares. */
-const SUMMED = 4096;
+const SUMMED = 16384;
 
 /**
  * Stochastic gradient descent with momentum and weight decay, as torch.optim.SGD does it: `m ← momentum·m + g + decay·p`,

@@ -134,6 +134,14 @@ export const FAULTS: readonly Fault[] = [
     test: '3×3 convolutions and their gradients by tiles of 4×4 are those of the twin: batch 3, 9×6, 12 to 36 channels, winograd-tiled',
   },
   {
+    what: 'Winograd: the input gradient takes the taps in their order',
+    kernel: 'conv/conv2d_winograd_weight',
+    find: '(8u - tap)',
+    replace: 'tap',
+    file: WINOGRAD,
+    test: '3×3 convolutions and their gradients by tiles of 4×4 are those of the twin: four different paddings, winograd-tiled',
+  },
+  {
     what: 'Winograd: what a tile has beyond the right edge goes to the next row',
     kernel: 'conv/conv2d_winograd_output',
     find: 'at.x + i < params.out_w',
@@ -207,6 +215,14 @@ export const FAULTS: readonly Fault[] = [
     test: `${GRADIENTS}depthwise stride 2`,
   },
   {
+    what: 'depthwise: rows of taps are taken in the reverse of their order',
+    kernel: 'conv/conv2d_forward_depthwise',
+    find: 'i32(ky) * params.tap_y',
+    replace: '(i32(KERNEL_H) - 1 - i32(ky)) * params.tap_y',
+    file: CONV_BACKWARD,
+    test: `${GRADIENTS}depthwise, batch 3`,
+  },
+  {
     what: 'depthwise weight gradient: all rectangles of a row begin at its left',
     kernel: 'conv/conv2d_backward_weight_depthwise',
     find: 'split % across * width',
@@ -242,10 +258,19 @@ export const FAULTS: readonly Fault[] = [
   {
     what: 'narrow weight gradient: pixels past the end of a row count',
     kernel: 'conv/conv2d_backward_weight_narrow',
-    find: 'vec4f(), grad_y[min(at, row_end - 1u)], at < row_end',
-    replace: 'vec4f(), grad_y[min(at, row_end - 1u)], true',
+    find: 'vec4f(), grad_y[at], pixel < params.out_w',
+    replace: 'vec4f(), grad_y[at], true',
     file: CONV_BACKWARD,
     test: `${GRADIENTS}3×3, 24 to 12 channels, broadcast`,
+    needs: 'subgroups',
+  },
+  {
+    what: 'narrow weight gradient: all blocks of columns read the first',
+    kernel: 'conv/conv2d_backward_weight_narrow',
+    find: 'params.cout4 + columns + i % COLS',
+    replace: 'params.cout4 + i % COLS',
+    file: CONV_BACKWARD,
+    test: `${GRADIENTS}5×5, 4 to 64 channels, broadcast`,
     needs: 'subgroups',
   },
   {

@@ -50,6 +50,7 @@ const CASES: Readonly<Record<string, Case>> = {
   'dilation 2 with stride 2': { x: [1, 7, 8, 4], weight: [3, 3, 4, 4], window: { dilation: 2, padding: 2, stride: 2 } },
   '3 to 5 channels': { x: [1, 4, 5, 3], weight: [3, 3, 3, 5], window: { padding: 1 }, skeletons: ['plain'] },
   'two groups': { x: [2, 4, 3, 8], weight: [3, 3, 4, 12], window: { groups: 2, padding: 1 }, skeletons: ['plain'] },
+  '5×5, 4 to 64 channels': { x: [1, 5, 7, 4], weight: [5, 5, 4, 64], window: { padding: 2 }, skeletons: ['broadcast'] },
   'depthwise, batch 3': {
     x: [3, 5, 6, 12],
     weight: [3, 3, 1, 12],

@@ -7,7 +7,7 @@ import { chosenWay, type DirectSkeleton, type Way, wayParts } from './choice.js'
 import { depthwiseRows, directSkeleton, runForward } from './forward.js';
 import { type ConvGeometry, windowParams } from './geometry.js';
 import type { TileName } from './product.js';
-import { VALUES, winogradFits, winogradGradientPays, winogradWeightGradient } from './winograd.js';
+import { VALUES, winogradFits, winogradGradientPays, winogradWeight, winogradWeightGradient } from './winograd.js';
 
 /** Rows that a chunk of `columnSums` has at least; the number of chunks grows to the root of the rows. */
 const MIN_CHUNK = 32;
@@ -150,7 +150,7 @@ export function inputGradient(
   });
   const pieces = rows.flatMap((y) => columns.map((x) => ({ y, x }))).filter(({ y, x }) => y.taps * x.taps > 0);
   const strided = strideY * strideX > 1;
-  // The depthwise kernel writes a residue where it belongs.
+  // The depthwise kernel reads taps backwards by itself, and writes a residue where it belongs.
   const direct = groups === cin && groups === cout && groups > 1 && cin % 4 === 0 && skeleton !== 'any';
   const complete = pieces.length === rows.length * columns.length;
   const whole = complete
@@ -158,7 +158,6 @@ export function inputGradient(
     : Tensor.zeros(gpu, shape, { label: 'gradient of conv2d' });
   const { vectors, lanes } = channelLanes(cin);
   for (const { y, x } of pieces) {
-    using flipped = flippedWeight(geometry, weight, y, x);
     const part: ConvGeometry = {
       batch,
       inH: outH,
@@ -192,7 +191,14 @@ export function inputGradient(
     };
     runForward(skeleton, part, {
       x: gradient,
-      weight: flipped,
+      weight: direct
+        ? weight
+        : { taps: () => flippedWeight(geometry, weight, y, x), values: () => winogradWeight(weight, true) },
+      order: {
+        first: (y.first + (y.taps - 1) * y.step) * kernelW + x.first + (x.taps - 1) * x.step,
+        stepY: -y.step * kernelW,
+        stepX: -x.step,
+      },
       scale: undefined,
       shift: undefined,
       residual: undefined,
@@ -416,9 +422,27 @@ function denseGradient(
   const cin4 = cin / 4;
   const cout4 = cout / 4;
   const dense = { ...window, cin4, cout4, x_pitch4: x.pitch / 4, x_offset4: x.offset / 4 };
-  if (chosen === 'broadcast' && gpu.subgroupSize !== undefined && cout4 >= gpu.subgroupSize) {
-    const LANES = gpu.subgroupSize;
-    const ROWS = LANES <= 8 && cin4 >= 4 ? 4 : cin4 >= 2 ? 2 : 1;
+  const LANES = chosen === 'broadcast' ? (gpu.subgroupSize ?? 0) : 0;
+  // Lanes are taps and input channels here: it pays where those fill them, and output channels would not or have little to do.
+  const spots = taps * cin4;
+  const wide = cout4 >= LANES;
+  if (LANES > 0 && spots >= 2 * LANES && (!wide || (cin4 === 1 && cout4 % LANES === 0))) {
+    const COLS = Math.min(cout4, LANES);
+    const blocks = Math.ceil(spots / LANES) * (cout4 / COLS);
+    const rows = geometry.batch * geometry.outH;
+    const { chunk, splits } = split(rows, { units: blocks, wanted: SUBGROUPS, least: 4 });
+    return encoded(splits, (partial) => {
+      gpu.run('conv2d_backward_weight_narrow', {
+        params: { ...dense, rows, chunk, splits },
+        buffers: { ...buffers, grad_weight: partial.buffer },
+        constants: { LANES, COLS },
+        grid: flatGrid(blocks * splits, 1),
+      });
+    });
+  }
+  if (LANES > 0 && wide) {
+    // 6 of 8 lanes were faster than 4, 5, 7 and 8 on llvmpipe where no more than a tenth of them is left over.
+    const ROWS = LANES <= 8 && cin4 >= 60 ? 6 : LANES <= 8 && cin4 >= 4 ? 4 : cin4 >= 2 ? 2 : 1;
     const units = taps * Math.ceil(cin4 / ROWS) * Math.ceil(cout4 / LANES);
     const { chunk, splits } = split(pixels, { units, wanted: SUBGROUPS, least: 16 * LANES });
     return encoded(splits, (partial) => {
@@ -427,22 +451,6 @@ function denseGradient(
         buffers: { ...buffers, grad_weight: partial.buffer },
         constants: { LANES, ROWS },
         grid: flatGrid(units * splits, 1),
-      });
-    });
-  }
-  // Lanes are taps and input channels here: it pays where those fill them.
-  const spots = taps * cin4;
-  if (chosen === 'broadcast' && gpu.subgroupSize !== undefined && spots >= 2 * gpu.subgroupSize) {
-    const LANES = gpu.subgroupSize;
-    const blocks = Math.ceil(spots / LANES);
-    const rows = geometry.batch * geometry.outH;
-    const { chunk, splits } = split(rows, { units: blocks, wanted: SUBGROUPS, least: 4 });
-    return encoded(splits, (partial) => {
-      gpu.run('conv2d_backward_weight_narrow', {
-        params: { ...dense, rows, chunk, splits },
-        buffers: { ...buffers, grad_weight: partial.buffer },
-        constants: { LANES, COLS: cout4 },
-        grid: flatGrid(blocks * splits, 1),
       });
     });
   }

@@ -7,10 +7,25 @@ import { type ConvGeometry, convGeometry, windowParams } from './geometry.js';
 import { runBroadcast, runTiled, SMALLEST_TILE } from './product.js';
 import { runWinograd, winogradFits, winogradPays, winogradWeight } from './winograd.js';
 
+/** Weights in the form that a kernel takes, made when it is known which: as taps [kh, kw, cin / groups, cout], or as `winogradWeight`. */
+export interface MadeWeight {
+  readonly taps: () => Tensor;
+  readonly values: () => Tensor;
+}
+
+/** Which taps of its weights a depthwise convolution takes: number `first`, and those at steps from it. */
+export interface TapOrder {
+  readonly first: number;
+  readonly stepY: number;
+  readonly stepX: number;
+}
+
 /** What a forward pass reads and where it writes. */
 export interface ConvOperands {
   readonly x: Tensor;
-  readonly weight: Tensor;
+  readonly weight: Tensor | MadeWeight;
+  /** Depthwise in whole vectors alone; all in their order unless given. */
+  readonly order?: TapOrder;
   readonly scale: Tensor | undefined;
   readonly shift: Tensor | undefined;
   readonly residual: Tensor | undefined;
@@ -96,23 +111,20 @@ export function keepsWinogradWeight(weight: Tensor): boolean {
   return cout / 4 >= gpu.subgroupSize! && winogradFits(gpu, geometry) && winogradPays(geometry, true);
 }
 
-/**
- * The weights' values and the kernel of the products, where Winograd's way is taken: where it is asked for and fits, and
- * unasked on CPU adapters where it is faster.
- */
+/** The kernel of the products, where Winograd's way is taken: where it is asked for and fits, and unasked on CPU adapters where it is faster. */
 function winogradOf(
   way: Skeleton | undefined,
   skeleton: DirectSkeleton,
   geometry: ConvGeometry,
-  { x: { gpu }, weight, values }: ConvOperands,
-): { readonly skeleton: 'broadcast' | 'tiled'; readonly weight: Tensor } | undefined {
+  { x: { gpu }, values }: ConvOperands,
+): 'broadcast' | 'tiled' | undefined {
   if (skeleton !== 'broadcast' && skeleton !== 'tiled') return undefined;
   if (!winogradFits(gpu, geometry)) return undefined;
   if (skeleton === 'broadcast' && (gpu.subgroupSize === undefined || geometry.cout / 4 < gpu.subgroupSize))
     return undefined;
   const asked = way === 'winograd-broadcast' || way === 'winograd-tiled';
   const pays = way === undefined && skeleton === 'broadcast' && winogradPays(geometry, values !== undefined);
-  return asked || pays ? { skeleton, weight: values ?? winogradWeight(weight) } : undefined;
+  return asked || pays ? skeleton : undefined;
 }
 
 function aligned(tensor: Tensor | undefined): boolean {
@@ -121,7 +133,7 @@ function aligned(tensor: Tensor | undefined): boolean {
 
 /** Encodes y = f(conv(x, weight)·scale + shift + residual). Sizes and devices were checked before. */
 export function runForward(given: Way | undefined, geometry: ConvGeometry, operands: ConvOperands): void {
-  const { x, weight, scale, shift, residual, slope, y } = operands;
+  const { x, weight, scale, shift, residual, slope, y, order } = operands;
   const { gpu } = x;
   const chosen = given ?? chosenWay(gpu, 'forward', geometry, operands.values !== undefined);
   const { skeleton: way, tile } = wayParts(chosen);
@@ -131,10 +143,16 @@ export function runForward(given: Way | undefined, geometry: ConvGeometry, opera
   const { pixels } = window;
   if (pixels === 0) return;
 
+  const depthwise = groups === cin && groups === cout && groups > 1;
+  const vectors = cin % 4 === 0 && cout % 4 === 0 && aligned(x) && aligned(residual) && aligned(y);
+  const scalar = skeleton === 'any' || !vectors || (groups > 1 && !depthwise);
+  const winograd = scalar || depthwise ? undefined : winogradOf(way, skeleton, geometry, operands);
+  const makes = 'taps' in weight ? weight : { taps: () => weight.alias(), values: () => winogradWeight(weight) };
+  using taken = winograd ? (operands.values?.alias() ?? makes.values()) : makes.taps();
   const buffers: Record<'x' | 'weight' | 'y', DeviceBuffer> &
     Partial<Record<'scale' | 'shift' | 'residual', DeviceBuffer>> = {
     x: x.buffer,
-    weight: weight.buffer,
+    weight: taken.buffer,
     y: y.buffer,
     ...(scale && { scale: scale.buffer }),
     ...(shift && { shift: shift.buffer }),
@@ -147,9 +165,7 @@ export function runForward(given: Way | undefined, geometry: ConvGeometry, opera
     activation: slope !== undefined,
   };
 
-  const depthwise = groups === cin && groups === cout && groups > 1;
-  const vectors = cin % 4 === 0 && cout % 4 === 0 && aligned(x) && aligned(residual) && aligned(y);
-  if (skeleton === 'any' || !vectors || (groups > 1 && !depthwise)) {
+  if (scalar) {
     gpu.run('conv2d_forward_any', {
       params: {
         ...window,
@@ -197,6 +213,9 @@ export function runForward(given: Way | undefined, geometry: ConvGeometry, opera
         ...params,
         batch,
         height,
+        first_tap: order?.first ?? 0,
+        tap_y: order?.stepY ?? kernelW,
+        tap_x: order?.stepX ?? 1,
         y_h: place?.height ?? outH,
         y_w: place?.width ?? outW,
         first_y: place?.firstY ?? 0,
@@ -219,10 +238,8 @@ export function runForward(given: Way | undefined, geometry: ConvGeometry, opera
     return;
   }
   const product = { ...shared, params: { ...params, share: pixels, weight_step4: 0 } };
-  const values = winogradOf(way, skeleton, geometry, operands);
-  if (values) {
-    runWinograd(values.skeleton, geometry, x, values.weight, product, tile);
-    if (values.weight !== operands.values) values.weight.dispose();
+  if (winograd) {
+    runWinograd(winograd, geometry, x, product, tile);
     return;
   }
   if (skeleton === 'broadcast' && gpu.subgroupSize !== undefined) {

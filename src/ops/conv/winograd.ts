@@ -65,14 +65,18 @@ export function winogradGradientPays(geometry: ConvGeometry): boolean {
   return products + transforms < direct;
 }
 
-/** The 36 values of the taps, [36, cin, cout], of `weight` [3, 3, cin, cout]: what Winograd's way multiplies with. */
-export function winogradWeight(weight: Tensor): Tensor {
+/**
+ * The 36 values of the taps, [36, cin, cout], of `weight` [3, 3, cin, cout]: what Winograd's way multiplies with. `turned`: those
+ * for the gradient of the input, [36, cout, cin].
+ */
+export function winogradWeight(weight: Tensor, turned = false): Tensor {
   const [, , cin, cout] = weight.shape as readonly [number, number, number, number];
-  const u = Tensor.empty(weight.gpu, [VALUES, cin, cout], { label: 'values of weight' });
+  const u = Tensor.empty(weight.gpu, [VALUES, ...(turned ? [cout, cin] : [cin, cout])], { label: 'values of weight' });
   const count = cin * cout;
   weight.gpu.run('conv2d_winograd_weight', {
-    params: { count },
+    params: { count, cin },
     buffers: { weight: weight.buffer, u: u.buffer },
+    conditions: { turned },
     grid: flatGrid(count, 64),
   });
   return u;
@@ -99,14 +103,13 @@ function encodeInput(geometry: ConvGeometry, x: Tensor, places: Places, share: n
 }
 
 /**
- * Encodes the convolution of `product` in three steps: the values of the input's tiles, 36 products with those of the
- * weights `u`, and from their sums the output with its epilogue. Tiles are done in bands that fit `BAND_BYTES`.
+ * Encodes the convolution of `product`, whose weights are `winogradWeight`, in three steps: the values of the input's tiles, 36
+ * products with those of the weights, and from their sums the output with its epilogue. Tiles are done in bands that fit `BAND_BYTES`.
  */
 export function runWinograd(
   skeleton: 'broadcast' | 'tiled',
   geometry: ConvGeometry,
   x: Tensor,
-  u: Tensor,
   product: Product,
   tile?: TileName,
 ): void {
@@ -139,7 +142,7 @@ export function runWinograd(
         ...{ x_pitch4: cin4, x_offset4: 0, residual_pitch4: 0, residual_offset4: 0, y_pitch4: cout4, y_offset4: 0 },
         ...{ share, weight_step4: cin * cout4, slope: 0 },
       },
-      buffers: { x: v.buffer, weight: u.buffer, y: m.buffer },
+      buffers: { x: v.buffer, weight: buffers.weight, y: m.buffer },
       conditions: {},
     };
     if (skeleton === 'broadcast') runBroadcast(gpu, products);
