@@ -112,12 +112,12 @@ export class Tape implements Disposable {
   }
 
   /**
-   * Computes the gradient of every watched tensor. `places`: memory of the caller for them, by the tensors' ids: where an operation
-   * can, it writes a gradient there, and `gradient` answers that memory; where it cannot, or several gradients add up, a tensor
-   * of the tape's.
+   * Computes the gradient of every watched tensor. `places`: memory of the caller for them, by the tensors' ids, which is taken
+   * out of the map: where an operation can, it writes a gradient there, and `gradient` answers that memory; where it cannot, or
+   * several gradients add up, a tensor of the tape's.
    * @throws TapeError when nothing was recorded, when called a second time, or when the loss is no scalar of this tape.
    */
-  backward(loss: Tensor, places?: ReadonlyMap<number, Tensor>): void {
+  backward(loss: Tensor, places?: Map<number, Tensor>): void {
     checkTensors('Tape.backward', { loss });
     if (this.#state !== 'recorded' || loss.size !== 1 || !this.#tracked.has(loss.id)) {
       const got = {
@@ -170,17 +170,20 @@ export class Tape implements Disposable {
     this.dispose();
   }
 
-  #walk(entry: Entry, places?: ReadonlyMap<number, Tensor>): void {
+  #walk(entry: Entry, places?: Map<number, Tensor>): void {
     try {
       const gradient = this.#gradients.get(entry.output);
       if (!gradient) return;
       scope(() => {
         const inputs = Object.entries(entry.needs);
         const needs = Object.fromEntries(inputs.map(([name]) => [name, true]));
-        // A tensor that is given twice has two gradients, of which one is written there.
-        const first = inputs.filter(([, id], i) => inputs.findIndex(([, other]) => other === id) === i);
-        const free = first.map(([name, id]) => [name, this.#gradients.has(id) ? undefined : places?.get(id)]);
-        const found = entry.backward(gradient, entry.saved, needs, Object.fromEntries(free) as Named);
+        // Of several gradients of one tensor the first is written there.
+        const free: Record<string, Tensor | undefined> = {};
+        for (const [name, id] of inputs) {
+          free[name] = places?.get(id);
+          places?.delete(id);
+        }
+        const found = entry.backward(gradient, entry.saved, needs, free);
         for (const [name, id] of inputs) {
           const part = found[name];
           if (!part) continue;

@@ -92,11 +92,12 @@ export class GradientBuckets implements Disposable {
   }
 
   /**
-   * Where the gradient of parameter `index` may be written, to be added then; undefined once a step has one. Every element of
-   * the parameter must be, and nothing behind them.
+   * Where gradients may be written, to be added then, by the ids of the parameters' tensors: of those that have none of this
+   * step. Every element of a parameter must be, and nothing behind them.
    */
-  place(index: number): Tensor<'f32'> | undefined {
-    return this.#added[index] ? undefined : this.#views[index];
+  places(): Map<number, Tensor> {
+    const free = this.#parameters.map(({ value }, index) => [value.id, this.#views[index]!] as const);
+    return new Map(free.filter((_, index) => !this.#added[index]));
   }
 
   /**

@@ -125,13 +125,8 @@ export class Sgd implements Disposable {
    * Where gradients may be written, by the ids of the parameters' tensors, before `accumulate` is given them, unscaled: those
    * that are the first of a step.
    */
-  places(): ReadonlyMap<number, Tensor<'f32'>> {
-    const places = new Map<number, Tensor<'f32'>>();
-    for (const [index, { value }] of this.#parameters.entries()) {
-      const place = this.#gradients.place(index);
-      if (place) places.set(value.id, place);
-    }
-    return places;
+  places(): Map<number, Tensor> {
+    return this.#gradients.places();
   }
 
   /**

@@ -33,7 +33,7 @@ const UNTOUCHED = 123;
 async function bothWays(watched: readonly Tensor[], loss: () => Tensor) {
   using tape = new Tape(device);
   for (const tensor of watched) tape.watch(tensor);
-  const gradients = (places?: ReadonlyMap<number, Tensor>) => {
+  const gradients = (places?: Map<number, Tensor>) => {
     using value = tape.record(() => scope(loss));
     tape.backward(value, places);
     return watched.map((tensor) => tape.gradient(tensor)!);
@@ -104,7 +104,7 @@ test('several gradients of one tensor add up in memory of the tape', async () =>
   };
   using tape = new Tape(device);
   for (const tensor of [weight, both]) tape.watch(tensor);
-  const gradients = (places?: ReadonlyMap<number, Tensor>) => {
+  const gradients = (places?: Map<number, Tensor>) => {
     using value = tape.record(() => scope(loss));
     tape.backward(value, places);
     return Promise.all([weight, both].map((tensor) => tape.gradient(tensor)!.read()));

@@ -195,9 +195,9 @@ export function inputGradient(
         ? weight
         : { taps: () => flippedWeight(geometry, weight, y, x), values: () => winogradWeight(weight, true) },
       order: {
-        first: (y.first + (y.taps - 1) * y.step) * kernelW + x.first + (x.taps - 1) * x.step,
-        stepY: -y.step * kernelW,
-        stepX: -x.step,
+        first_tap: (y.first + (y.taps - 1) * y.step) * kernelW + x.first + (x.taps - 1) * x.step,
+        tap_y: -y.step * kernelW,
+        tap_x: -x.step,
       },
       scale: undefined,
       shift: undefined,
@@ -275,28 +275,16 @@ interface Split {
   readonly splits: number;
 }
 
-/** Where the weights' gradient of `shape` goes: into its place where it has one. */
-interface Target {
-  readonly gpu: Gpu;
-  readonly shape: Shape;
-  readonly place: Tensor | undefined;
-}
-
-function targetTensor({ gpu, shape, place }: Target): Tensor {
-  return place ?? Tensor.empty(gpu, shape, { label: 'gradient of weight' });
-}
-
-/** The gradient of which `encode` computes `splits` parts, one behind the other. */
-function sumOfParts(target: Target, splits: number, encode: (partial: Tensor) => void): Tensor {
-  const { gpu, shape, place } = target;
+/** Makes `whole` the gradient of which `encode` computes `splits` parts, one behind the other. */
+function sumOfParts(whole: Tensor, splits: number, encode: (partial: Tensor) => void): Tensor {
+  const { gpu, shape } = whole;
   if (splits === 1) {
-    const whole = targetTensor(target);
     encode(whole);
     return whole;
   }
   using partial = Tensor.empty(gpu, [splits, ...shape], { label: 'partial gradients of weight' });
   encode(partial);
-  return columnSums(partial, splits, shape, place);
+  return columnSums(partial, splits, shape, whole);
 }
 
 /**
@@ -315,8 +303,10 @@ export function weightGradient(
   const { cin, cout, groups, kernelH, kernelW } = geometry;
   const window = windowParams(geometry);
   const { pixels } = window;
-  const target = { gpu, shape: [kernelH, kernelW, cin / groups, cout], place };
-  if (pixels === 0) return Tensor.zeros(gpu, target.shape, { label: 'gradient of weight' });
+  const label = 'gradient of weight';
+  const shape = [kernelH, kernelW, cin / groups, cout];
+  if (pixels === 0) return Tensor.zeros(gpu, shape, { label });
+  const whole = place ?? Tensor.empty(gpu, shape, { label });
   const taps = kernelH * kernelW;
   const weightBytes = taps * (cin / groups) * cout * 4;
   const depthwise = groups === cin && groups === cout && groups > 1;
@@ -327,7 +317,7 @@ export function weightGradient(
   if (chosen === 'any' || !vectors || (groups > 1 && !depthwise)) {
     const units = taps * (cin / groups) * cout;
     const { chunk, splits } = splitPixels(pixels, { units, wanted: busy(gpu), least: 64, weightBytes });
-    return sumOfParts(target, splits, (partial) => {
+    return sumOfParts(whole, splits, (partial) => {
       gpu.run('conv2d_backward_weight_any', {
         params: {
           ...window,
@@ -364,7 +354,7 @@ export function weightGradient(
       DILATION_Y: geometry.dilationY,
       DILATION_X: geometry.dilationX,
     };
-    return sumOfParts(target, splits, (partial) => {
+    return sumOfParts(whole, splits, (partial) => {
       gpu.run('conv2d_backward_weight_depthwise', {
         params: { batch, height, strips, ...window, cout4, x_pitch4: x.pitch / 4, x_offset4: x.offset / 4 },
         buffers: { x: x.buffer, grad_y: gradient.buffer, grad_weight: partial.buffer },
@@ -376,18 +366,17 @@ export function weightGradient(
   const asked = skeleton === 'winograd-broadcast' || skeleton === 'winograd-tiled';
   const pays = way === undefined && chosen === 'broadcast' && cout / 4 >= (gpu.subgroupSize ?? Infinity);
   if (winogradFits(gpu, geometry) && (asked || (pays && winogradGradientPays(geometry)))) {
-    const whole = targetTensor(target);
-    winogradWeightGradient(geometry, x, gradient, whole, (products, values, gradients) =>
-      denseGradient(chosen, tile, products, values, gradients, undefined, VALUES),
+    winogradWeightGradient(geometry, x, gradient, whole, (products, values, gradients, sums) =>
+      denseGradient(chosen, tile, products, values, gradients, sums, VALUES),
     );
     return whole;
   }
-  return denseGradient(chosen, tile, geometry, x, gradient, place);
+  return denseGradient(chosen, tile, geometry, x, gradient, whole);
 }
 
 /**
- * The weights' gradient of a dense convolution of whole vec4s. `products`: that many gradients instead [products, kh, kw, cin,
- * cout], one of each equal share of the pixels, which has whole rows of them.
+ * Makes `whole` the weights' gradient of a dense convolution of whole vec4s. `products`: that many gradients instead [products, kh,
+ * kw, cin, cout], one of each equal share of the pixels, which has whole rows of them.
  */
 function denseGradient(
   chosen: DirectSkeleton,
@@ -395,14 +384,13 @@ function denseGradient(
   geometry: ConvGeometry,
   x: Tensor,
   gradient: Tensor,
-  place: Tensor | undefined,
+  whole: Tensor,
   products?: number,
 ): Tensor {
   const { gpu } = x;
   const { cin, cout, kernelH, kernelW } = geometry;
   const window = windowParams(geometry);
   const { pixels } = window;
-  const shape = [kernelH, kernelW, cin, cout];
   const taps = kernelH * kernelW;
   const weightBytes = taps * cin * cout * 4;
   const split = (
@@ -412,12 +400,8 @@ function denseGradient(
     products === undefined
       ? splitPixels(count, { ...options, weightBytes })
       : { chunk: count / products, splits: products };
-  const encoded = (splits: number, encode: (partial: Tensor) => void): Tensor => {
-    if (products === undefined) return sumOfParts({ gpu, shape, place }, splits, encode);
-    const parts = Tensor.empty(gpu, [products, ...shape], { label: 'gradients of weight' });
-    encode(parts);
-    return parts;
-  };
+  const encoded = (splits: number, encode: (partial: Tensor) => void): Tensor =>
+    sumOfParts(whole, products === undefined ? splits : 1, encode);
   const buffers = { x: x.buffer, grad_y: gradient.buffer };
   const cin4 = cin / 4;
   const cout4 = cout / 4;

@@ -13,12 +13,8 @@ export interface MadeWeight {
   readonly values: () => Tensor;
 }
 
-/** Which taps of its weights a depthwise convolution takes: number `first`, and those at steps from it. */
-export interface TapOrder {
-  readonly first: number;
-  readonly stepY: number;
-  readonly stepX: number;
-}
+/** Which taps of its weights a depthwise convolution takes: number `first_tap`, and those at steps from it. */
+export type TapOrder = Readonly<Record<'first_tap' | 'tap_y' | 'tap_x', number>>;
 
 /** What a forward pass reads and where it writes. */
 export interface ConvOperands {
@@ -213,9 +209,7 @@ export function runForward(given: Way | undefined, geometry: ConvGeometry, opera
         ...params,
         batch,
         height,
-        first_tap: order?.first ?? 0,
-        tap_y: order?.stepY ?? kernelW,
-        tap_x: order?.stepX ?? 1,
+        ...(order ?? { first_tap: 0, tap_y: kernelW, tap_x: 1 }),
         y_h: place?.height ?? outH,
         y_w: place?.width ?? outW,
         first_y: place?.firstY ?? 0,

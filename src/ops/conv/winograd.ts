@@ -163,7 +163,7 @@ export function runWinograd(
 
 /**
  * Encodes the gradient `whole` [3, 3, cin, cout] of the weights from the input `x` (may be a channel view) and the output's
- * `gradient` (contiguous), in three steps: the values of both, whose 36 products over the tiles `sums` encodes as the gradients
+ * `gradient` (contiguous), in three steps: the values of both, whose 36 products over the tiles `encodeSums` encodes as the gradients
  * [36, 1, 1, cin, cout] of as many convolutions of 1×1, and from those the taps. Bands of tiles add up in their order.
  */
 export function winogradWeightGradient(
@@ -171,7 +171,7 @@ export function winogradWeightGradient(
   x: Tensor,
   gradient: Tensor,
   whole: Tensor,
-  sums: (products: ConvGeometry, values: Tensor, gradients: Tensor) => Tensor,
+  encodeSums: (products: ConvGeometry, values: Tensor, gradients: Tensor, sums: Tensor) => void,
 ): void {
   const { gpu } = x;
   const { batch, cin, cout, outH, outW } = geometry;
@@ -189,7 +189,8 @@ export function winogradWeightGradient(
       buffers: { grad_y: gradient.buffer, v: gradients.buffer },
       grid: flatGrid(share * cout, 64),
     });
-    using m = sums(convGeometry('conv2d', values.shape, [1, 1, cin, cout], {}), values, gradients);
+    using m = Tensor.empty(gpu, [VALUES, 1, 1, cin, cout], { label: 'gradients of weight' });
+    encodeSums(convGeometry('conv2d', values.shape, [1, 1, cin, cout], {}), values, gradients, m);
     const count = cin * cout;
     gpu.run('conv2d_winograd_taps', {
       params: { count },
