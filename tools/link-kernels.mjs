@@ -37,8 +37,8 @@ function kernelFiles(at) {
 
 const withoutComments = (text) => text.replace(/\/\/[^\n]*/g, (comment) => ' '.repeat(comment.length));
 
-function describe(file, text) {
-  const code = withoutComments(text);
+function describe(file, sources) {
+  const code = withoutComments(sources[file]);
   const struct = /struct\s+Params\s*\{([^}]*)\}/.exec(code);
   if (!struct) throw new KernelFileError(file, 'a kernel needs a `struct Params`');
   const params = [];
@@ -54,7 +54,11 @@ function describe(file, text) {
   const bindings = [];
   const optional = [];
   const pattern = /(@if\([^)]*\)\s*)?@group\((\d+)\)\s*@binding\(\d+\)\s*var<storage,\s*(?:read|read_write)>\s+(\w+)/g;
-  for (const [, condition, group, variable] of code.matchAll(pattern)) {
+  // Those of shared files come with what is imported from there.
+  const shared = [...code.matchAll(/import package::(shared)::(\w+)::/g)].map(
+    ([, ...path]) => sources[`${path.join('/')}.wgsl`],
+  );
+  for (const [, condition, group, variable] of withoutComments([...shared, code].join('\n')).matchAll(pattern)) {
     if (group !== '0') throw new KernelFileError(file, `\`${variable}\` is outside group 0`);
     (condition === undefined ? bindings : optional).push(variable);
   }
@@ -87,15 +91,16 @@ export function readKernels() {
   const sources = {};
   const kernels = {};
   for (const path of kernelFiles(folder)) {
-    const file = relative(folder, path).split(sep).join('/');
-    sources[file] = readFileSync(path, 'utf8');
+    sources[relative(folder, path).split(sep).join('/')] = readFileSync(path, 'utf8');
+  }
+  for (const file of Object.keys(sources)) {
     if (file.startsWith('shared/')) continue;
     const name = file
       .split('/')
       .at(-1)
       .replace(/\.wgsl$/, '');
     if (kernels[name]) throw new KernelFileError(file, `the name is taken by ${kernels[name].file}`);
-    kernels[name] = describe(file, sources[file]);
+    kernels[name] = describe(file, sources);
   }
   return { sources, kernels };
 }

@@ -1,87 +1,101 @@
-// The k greatest non-zero keys of each row, ties by lower index: exact radix select, four passes of 8 bits.
-// keys: [n, count]; chosen: [n, k], indices in rising order; counts: [n].
-// One workgroup: one row. Histograms are integers, so the order of the atomics does not show. Grid: n.
+// The k greatest keys of each row that are not 0, ties by lower index, in any order: exact radix select by digits of 8 bits.
+//
+// A key is compared as (key, place), where the place is counted from the end of the row: no two are equal. A pass counts those
+// that begin with the digits found so far by their next one; from the greatest down, the digit is found where the counts reach
+// what is wanted. A row is settled, and the passes left do nothing, once all are wanted that begin with the digits found: most
+// often soon, because of faces few anchors are candidates.
+//
+// keys [n, count]; totals [n, 8, 256] and counts [n], zeros before; cuts [n, 10] as `cut` below, of which pass i begins with
+// number i; chosen [n, k] pairs (key, index), the first counts[n] of each row. Counts are integers, and sorting has one result,
+// so the order of the atomics does not show.
+//
+// One workgroup: a part of a row, one pass (first = last), whose counts are added to the totals and left to the next dispatch;
+// the ninth takes what is not below the cut. Or one workgroup: a row, all passes (first 0, last 8). Grid: (ceil(count / part), n).
 
 struct Params {
   count: u32,
   k: u32,
+  wanted: u32, // in the first pass, more than the first cut says; then 0
+  part: u32, // keys of a workgroup
+  first: u32,
+  last: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> keys: array<u32>;
-@group(0) @binding(2) var<storage, read_write> chosen: array<u32>;
-@group(0) @binding(3) var<storage, read_write> counts: array<u32>;
+@group(0) @binding(2) var<storage, read_write> totals: array<atomic<u32>>;
+@group(0) @binding(3) var<storage, read_write> cuts: array<vec3u>;
+@group(0) @binding(4) var<storage, read_write> counts: array<atomic<u32>>;
+@group(0) @binding(5) var<storage, read_write> chosen: array<vec2u>;
 
 const SIZE = 256u;
-var<workgroup> histogram: array<atomic<u32>, 256>;
-var<workgroup> prefix: u32;
-var<workgroup> wanted: u32;
-var<workgroup> above: array<u32, 256>;
-var<workgroup> equal: array<u32, 256>;
+const DIGITS = 8u; // of a key and its place
+const ALL = 0xffffffffu; // wanted of a settled row
+
+var<workgroup> bins: array<atomic<u32>, SIZE>;
+// The least (key, place) that may be taken, and how many are wanted of those that begin with the digits found so far.
+var<workgroup> cut: vec3u;
+
+// The next digit of the cut, from the bins. One invocation.
+fn find(digit: u32) {
+  var bin = SIZE - 1u;
+  var wanted = cut.z;
+  while (bin > 0u && atomicLoad(&bins[bin]) < wanted) {
+    wanted -= atomicLoad(&bins[bin]);
+    bin--;
+  }
+  cut[digit / 4u] |= bin << (24u - digit % 4u * 8u);
+  cut.z = select(wanted, ALL, atomicLoad(&bins[bin]) <= wanted);
+}
 
 @compute @workgroup_size(SIZE)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
-  let row = workgroup.x;
-  let base = row * params.count;
+  let row = workgroup.y;
+  let row_cuts = row * (DIGITS + 2u);
+  let start = workgroup.x * params.part;
+  let end = min(start + params.part, params.count);
   if (local == 0u) {
-    prefix = 0u;
-    wanted = params.k;
+    cut = cuts[row_cuts + params.first];
+    cut.z += params.wanted;
   }
-  for (var pass_index = 0u; pass_index < 4u; pass_index++) {
-    let shift = 24u - 8u * pass_index;
-    atomicStore(&histogram[local], 0u);
+  var known: vec3u;
+  for (var digit = params.first; digit <= params.last; digit++) {
+    let total = (row * DIGITS + digit) * SIZE + local;
+    if (digit > 0u) {
+      if (digit == params.first) {
+        atomicStore(&bins[local], atomicLoad(&totals[total - SIZE]));
+      }
+      workgroupBarrier();
+      if (local == 0u && cut.z != ALL) {
+        find(digit - 1u);
+      }
+    }
+    known = workgroupUniformLoad(&cut);
+    if (known.z == ALL || digit == DIGITS) {
+      break;
+    }
+    atomicStore(&bins[local], 0u);
     workgroupBarrier();
-    let known = prefix;
-    for (var i = local; i < params.count; i += SIZE) {
-      let key = keys[base + i];
-      if (key != 0u && (pass_index == 0u || (key >> (shift + 8u)) == known)) {
-        atomicAdd(&histogram[(key >> shift) & 255u], 1u);
+    for (var i = start + local; i < end; i += SIZE) {
+      let key = keys[row * params.count + i];
+      let own = select(params.count - 1u - i, key, digit < 4u);
+      let next = (own ^ known[digit / 4u]) >> (24u - digit % 4u * 8u);
+      if (key != 0u && (digit < 4u || key == known.x) && next < SIZE) {
+        atomicAdd(&bins[next], 1u);
       }
     }
     workgroupBarrier();
-    if (local == 0u) {
-      var bin = 255u;
-      while (bin > 0u && atomicLoad(&histogram[bin]) < wanted) {
-        wanted -= atomicLoad(&histogram[bin]);
-        bin--;
-      }
-      prefix = (prefix << 8u) | bin;
+    if (digit == params.last) {
+      atomicAdd(&totals[total], atomicLoad(&bins[local]));
     }
-    workgroupBarrier();
   }
-  // `prefix` is now the k-th greatest key, `wanted` how many equal to it are taken; 0 where fewer than k exist.
-  let cut = prefix;
-  let quota = wanted;
-  let share = (params.count + SIZE - 1u) / SIZE;
-  let first = min(local * share, params.count);
-  let last = min(first + share, params.count);
-  var more = 0u;
-  var same = 0u;
-  for (var i = first; i < last; i++) {
-    let key = keys[base + i];
-    more += u32(key > cut);
-    same += u32(key == cut && key != 0u);
+  if (local == 0u && workgroup.x == 0u) {
+    cuts[row_cuts + params.last + 1u] = known;
   }
-  above[local] = more;
-  equal[local] = same;
-  workgroupBarrier();
-  var taken = 0u;
-  var ties = 0u;
-  for (var j = 0u; j < local; j++) {
-    taken += above[j];
-    ties += equal[j];
-  }
-  var at = row * params.k + taken + min(ties, quota);
-  for (var i = first; i < last; i++) {
-    let key = keys[base + i];
-    let tie = key == cut && key != 0u;
-    if (key > cut || (tie && ties < quota)) {
-      chosen[at] = i;
-      at++;
+  for (var i = start + local; i < end && params.last == DIGITS; i += SIZE) {
+    let key = keys[row * params.count + i];
+    if (key != 0u && (key > known.x || (key == known.x && params.count - 1u - i >= known.y))) {
+      chosen[row * params.k + atomicAdd(&counts[row], 1u)] = vec2u(key, i);
     }
-    ties += u32(tie);
-  }
-  if (local == SIZE - 1u) {
-    counts[row] = at - row * params.k;
   }
 }

@@ -31,15 +31,19 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
   let count = counts[row];
   let target_row = row * (1u + params.max_faces * 15u);
   var kept = 0u;
-  for (var i = 0u; i < count; i++) {
+  var i = 0u;
+  while (i < count) {
     if (local == 0u) {
       word = atomicLoad(&removed[i / 32u]);
     }
-    let gone = workgroupUniformLoad(&word);
-    if (((gone >> (i % 32u)) & 1u) == 1u) {
+    // What is left of the word from i on: a barrier for each face that is kept, not for each that is removed.
+    let left = ~workgroupUniformLoad(&word) & (0xffffffffu << (i % 32u));
+    if (left == 0u) {
+      i = (i / 32u + 1u) * 32u;
       continue;
     }
-    if (kept == params.max_faces) {
+    i = i / 32u * 32u + firstTrailingBit(left);
+    if (i >= count || kept == params.max_faces) {
       break;
     }
     let from_face = (row * params.k + i) * 15u;
@@ -54,6 +58,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       }
     }
     workgroupBarrier();
+    i++;
   }
   if (local == 0u) {
     y[target_row] = f32(kept);

@@ -1,9 +1,11 @@
 import { type OptionKinds } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
+import { flatGrid, type Grid } from '../gpu/grid.js';
 import { contiguous } from '../ops/layout.js';
 import { scope } from '../tensor/scope.js';
 import { formatShape, sameShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
+import { chooseGreatest } from './choose.js';
 
 export interface HardNegativeOptions {
   /** Negatives per positive, 0 or more: 3 in the report, 7 in the published code. */
@@ -52,15 +54,34 @@ export function selectHardNegatives(
   }
   checkHardNegativeOptions(options);
   return scope(() => {
-    const selected = Tensor.empty(losses.gpu, losses.shape, { label: 'selected anchors' });
-    losses.gpu.run('hard_negatives', {
-      params: { anchors, ratio: options.negativeRatio, minimum: options.minimumNegatives },
+    const { gpu } = losses;
+    const selected = Tensor.empty(gpu, losses.shape, { label: 'selected anchors' });
+    if (selected.size === 0) return selected;
+    const keys = Tensor.empty(gpu, losses.shape, { dtype: 'u32', label: 'loss keys' });
+    const positives = Tensor.zeros(gpu, [images], { dtype: 'u32', label: 'positives' });
+    const perAnchor: Grid = [Math.ceil(anchors / 256), images, 1];
+    gpu.run('hard_negative_keys', {
+      params: { anchors },
       buffers: {
         losses: contiguous(losses).buffer,
         labels: contiguous(labels).buffer,
+        keys: keys.buffer,
         selected: selected.buffer,
+        positives: positives.buffer,
       },
-      grid: [anchors === 0 ? 0 : images, 1, 1],
+      grid: perAnchor,
+    });
+    const { chosen, counts } = chooseGreatest(keys, images, anchors, (cuts) => {
+      gpu.run('hard_negative_counts', {
+        params: { images, anchors, ratio: options.negativeRatio, minimum: options.minimumNegatives },
+        buffers: { positives: positives.buffer, cuts: cuts.buffer },
+        grid: flatGrid(images, 64),
+      });
+    });
+    gpu.run('hard_negatives', {
+      params: { anchors },
+      buffers: { chosen: chosen.buffer, counts: counts.buffer, selected: selected.buffer },
+      grid: perAnchor,
     });
     return selected;
   });

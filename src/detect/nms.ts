@@ -1,8 +1,10 @@
 import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ArgumentError, LimitError } from '../gpu/errors.js';
+import { scope } from '../tensor/scope.js';
 import { Tensor } from '../tensor/tensor.js';
 import { boxCount } from './boxes.js';
-import { chooseGreatest } from './top_k.js';
+import { chooseGreatest } from './choose.js';
+import { keysOf } from './top_k.js';
 
 /** Boxes that one suppression holds: its removal mask is in workgroup memory. */
 export const MAX_NMS_BOXES = 32_768;
@@ -39,24 +41,21 @@ export async function nms(
   }
   if (count === 0) return new Uint32Array(0);
   const { gpu } = boxes;
-  using chosen = chooseGreatest(scores, 1, count);
-  using sorted = Tensor.empty(gpu, [count, 15], { label: 'sorted boxes' });
-  gpu.run('sort_boxes', {
-    params: { k: count },
-    buffers: {
-      keys: chosen.keys.buffer,
-      chosen: chosen.chosen.buffer,
-      counts: chosen.counts.buffer,
-      boxes: boxes.buffer,
-      faces: sorted.buffer,
-    },
-    grid: [Math.ceil(count / 64), 1, 1],
-  });
-  using rows = Tensor.empty(gpu, [1 + count * 15], { label: 'kept boxes' });
-  gpu.run('suppress', {
-    params: { k: count, max_faces: count, threshold: iouThreshold, edge: plusOne ? 1 : 0 },
-    buffers: { faces: sorted.buffer, counts: chosen.counts.buffer, y: rows.buffer },
-    grid: [1, 1, 1],
+  using rows = scope(() => {
+    const { chosen, counts } = chooseGreatest(keysOf(scores), 1, count);
+    const sorted = Tensor.empty(gpu, [count, 15], { label: 'sorted boxes' });
+    gpu.run('sort_boxes', {
+      params: { k: count },
+      buffers: { chosen: chosen.buffer, counts: counts.buffer, boxes: boxes.buffer, faces: sorted.buffer },
+      grid: [Math.ceil(count / 64), 1, 1],
+    });
+    const y = Tensor.empty(gpu, [1 + count * 15], { label: 'kept boxes' });
+    gpu.run('suppress', {
+      params: { k: count, max_faces: count, threshold: iouThreshold, edge: plusOne ? 1 : 0 },
+      buffers: { faces: sorted.buffer, counts: counts.buffer, y: y.buffer },
+      grid: [1, 1, 1],
+    });
+    return y;
   });
   const kept = await rows.read();
   return Uint32Array.from({ length: kept[0]! }, (_, i) => kept[1 + 15 * i + 5]!);

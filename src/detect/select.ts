@@ -1,6 +1,9 @@
 import { LimitError, ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
+import { scope } from '../tensor/scope.js';
+import { formatShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
+import { chooseGreatest } from './choose.js';
 
 /** Raw outputs of a network for n images and A anchors. */
 export interface RawOutputs {
@@ -45,7 +48,7 @@ export function selectFaces({ logits, boxes, landmarks, anchors }: RawOutputs, o
     throw new ShapeError({
       operation: 'selectFaces',
       expected: 'logits [n, A, 2], boxes [n, A, 4], landmarks [n, A, 10], anchors [A, 4]',
-      got: [logits, boxes, landmarks, anchors].map((t) => `[${(t?.shape ?? []).join(', ')}]`).join(', '),
+      got: [logits, boxes, ...(landmarks ? [landmarks] : []), anchors].map(({ shape }) => formatShape(shape)).join(', '),
       remedy: 'Pass the outputs of one network and the anchors of its input size.',
     });
   }
@@ -59,47 +62,40 @@ export function selectFaces({ logits, boxes, landmarks, anchors }: RawOutputs, o
   }
   const { gpu } = logits;
   const k = Math.max(1, Math.min(options.topK, count));
-  const temporary = <D extends 'f32' | 'u32'>(shape: number[], dtype: D) =>
-    Tensor.empty(gpu, shape, { dtype, label: 'candidates' });
-  using keys = temporary([n, count], 'u32');
-  using chosen = temporary([n, k], 'u32');
-  using counts = temporary([n], 'u32');
-  using faces = temporary([n, k, 15], 'f32');
-  const output = Tensor.empty(gpu, [n, 1 + options.maxFaces * 15], { label: 'faces' });
-  gpu.run('face_scores', {
-    params: { count: n * count, threshold: options.scoreThreshold },
-    buffers: { logits: logits.buffer, keys: keys.buffer },
-    grid: flatGrid(n * count, 64),
+  return scope(() => {
+    const keys = Tensor.empty(gpu, [n, count], { dtype: 'u32', label: 'keys' });
+    const faces = Tensor.empty(gpu, [n, k, 15], { label: 'candidates' });
+    const output = Tensor.empty(gpu, [n, 1 + options.maxFaces * 15], { label: 'faces' });
+    gpu.run('face_scores', {
+      params: { count: n * count, threshold: options.scoreThreshold },
+      buffers: { logits: logits.buffer, keys: keys.buffer },
+      grid: flatGrid(n * count, 64),
+    });
+    const { chosen, counts } = chooseGreatest(keys, n, k);
+    gpu.run('sort_decode', {
+      params: {
+        count,
+        k,
+        centre: options.variances[0],
+        size: options.variances[1],
+        has_landmarks: landmarks ? 1 : 0,
+        anchor_stride: anchors.shape.length === 3 ? count : 0,
+      },
+      buffers: {
+        chosen: chosen.buffer,
+        counts: counts.buffer,
+        boxes: boxes.buffer,
+        landmarks: (landmarks ?? boxes).buffer,
+        anchors: anchors.buffer,
+        faces: faces.buffer,
+      },
+      grid: [Math.ceil(k / 64), n, 1],
+    });
+    gpu.run('suppress', {
+      params: { k, max_faces: options.maxFaces, threshold: options.nmsThreshold, edge: options.plusOne ? 1 : 0 },
+      buffers: { faces: faces.buffer, counts: counts.buffer, y: output.buffer },
+      grid: [n, 1, 1],
+    });
+    return output;
   });
-  gpu.run('select_top_k', {
-    params: { count, k },
-    buffers: { keys: keys.buffer, chosen: chosen.buffer, counts: counts.buffer },
-    grid: [n, 1, 1],
-  });
-  gpu.run('sort_decode', {
-    params: {
-      count,
-      k,
-      centre: options.variances[0],
-      size: options.variances[1],
-      has_landmarks: landmarks ? 1 : 0,
-      anchor_stride: anchors.shape.length === 3 ? count : 0,
-    },
-    buffers: {
-      keys: keys.buffer,
-      chosen: chosen.buffer,
-      counts: counts.buffer,
-      boxes: boxes.buffer,
-      landmarks: (landmarks ?? boxes).buffer,
-      anchors: anchors.buffer,
-      faces: faces.buffer,
-    },
-    grid: [Math.ceil(k / 64), n, 1],
-  });
-  gpu.run('suppress', {
-    params: { k, max_faces: options.maxFaces, threshold: options.nmsThreshold, edge: options.plusOne ? 1 : 0 },
-    buffers: { faces: faces.buffer, counts: counts.buffer, y: output.buffer },
-    grid: [n, 1, 1],
-  });
-  return output;
 }

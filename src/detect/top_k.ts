@@ -2,7 +2,9 @@ import { checkTensors } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { formatShape } from '../tensor/shape.js';
+import { scope } from '../tensor/scope.js';
 import { Tensor } from '../tensor/tensor.js';
+import { chooseGreatest } from './choose.js';
 
 /**
  * The `k` greatest of `values` [count], or of each row of `values` [n, count], in descending order, ties by the lower
@@ -31,51 +33,34 @@ export function topK(values: Tensor, k: number): { readonly values: Tensor<'f32'
   }
   const { gpu } = values;
   const shape = [...values.shape.slice(0, -1), k];
-  const sorted = Tensor.empty(gpu, shape, { label: 'top values' });
-  const indices = Tensor.empty(gpu, shape, { dtype: 'u32', label: 'top indices' });
-  if (rows * k > 0) {
-    using chosen = chooseGreatest(values, rows, k);
-    gpu.run('sort_values', {
-      params: { count, k },
-      buffers: {
-        values: values.buffer,
-        keys: chosen.keys.buffer,
-        chosen: chosen.chosen.buffer,
-        sorted: sorted.buffer,
-        indices: indices.buffer,
-      },
-      grid: [Math.ceil(k / 64), rows, 1],
-    });
-  }
-  return { values: sorted, indices };
+  return scope(() => {
+    const sorted = Tensor.empty(gpu, shape, { label: 'top values' });
+    const indices = Tensor.empty(gpu, shape, { dtype: 'u32', label: 'top indices' });
+    if (rows * k > 0) {
+      const { chosen, counts } = chooseGreatest(keysOf(values), rows, k);
+      gpu.run('sort_values', {
+        params: { count, k },
+        buffers: {
+          chosen: chosen.buffer,
+          counts: counts.buffer,
+          values: values.buffer,
+          sorted: sorted.buffer,
+          indices: indices.buffer,
+        },
+        grid: [Math.ceil(k / 64), rows, 1],
+      });
+    }
+    return { values: sorted, indices };
+  });
 }
 
-/** Sortable keys of values, and the k greatest of each row in ascending order of index. */
-export function chooseGreatest(
-  values: Tensor,
-  rows: number,
-  k: number,
-): Disposable & { readonly keys: Tensor; readonly chosen: Tensor; readonly counts: Tensor } {
-  const { gpu } = values;
-  const count = values.size / rows;
-  const temporary = (shape: readonly number[]) => Tensor.empty(gpu, shape, { dtype: 'u32', label: 'top-k' });
-  const [keys, chosen, counts] = [temporary([rows, count]), temporary([rows, k]), temporary([rows])];
-  gpu.run('float_keys', {
-    params: { total: rows * count },
+/** Floats as keys of the same order, at least 1. */
+export function keysOf(values: Tensor): Tensor<'u32'> {
+  const keys = Tensor.empty(values.gpu, values.shape, { dtype: 'u32', label: 'keys' });
+  values.gpu.run('float_keys', {
+    params: { total: values.size },
     buffers: { values: values.buffer, keys: keys.buffer },
-    grid: flatGrid(rows * count, 64),
+    grid: flatGrid(values.size, 64),
   });
-  gpu.run('select_top_k', {
-    params: { count, k },
-    buffers: { keys: keys.buffer, chosen: chosen.buffer, counts: counts.buffer },
-    grid: [rows, 1, 1],
-  });
-  return {
-    keys,
-    chosen,
-    counts,
-    [Symbol.dispose]() {
-      for (const tensor of [keys, chosen, counts]) tensor.dispose();
-    },
-  };
+  return keys;
 }

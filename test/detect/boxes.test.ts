@@ -10,6 +10,7 @@ import { testDevice as device } from '../helpers/device.js';
 import { array64 } from '../reference/array64.js';
 import { iouMatrix as iouTwin } from '../reference/iou_matrix.js';
 import { nms as nmsTwin } from '../reference/nms.js';
+import { topK as topKTwin } from '../reference/top_k.js';
 
 const gpu = Gpu.of(device);
 
@@ -66,6 +67,42 @@ test('topK is in descending order, ties by index, NaN last, row by row', async (
   for (const tensor of [all.values, all.indices, some.values, some.indices]) tensor.dispose();
   assert.throws(() => topK(values, 8), { name: 'ArgumentError' });
 });
+
+/** Runs `compute` by the ways of a GPU, where workgroups share long rows. */
+async function asOnGpu<T>(compute: () => Promise<T>): Promise<T> {
+  const own = gpu.isFallback;
+  const changed = gpu as { isFallback: boolean };
+  changed.isFallback = false;
+  try {
+    return await compute();
+  } finally {
+    changed.isFallback = own;
+  }
+}
+
+for (const [what, value] of [
+  ['of many values, some of them equal', (i: number) => ((i * 7919) % 9973) - 4000.5],
+  ['of three values', (i: number) => ((i * 31) % 7) % 3],
+  ['of one value', () => -1],
+  ['that differ in their last bit', (i: number) => 1 + ((i * 104_729) % 19_997) * 2 ** -23],
+] as const) {
+  test(`topK of long rows ${what}: the twin's, by one workgroup and by several a row`, async () => {
+    const count = 20_001;
+    const rows = [1, 3].map((step) => Array.from({ length: count }, (_, i) => value(step * i)));
+    using values = Tensor.from(device, rows.flat(), [2, count]);
+    for (const k of [1, 700]) {
+      const expected = rows.flatMap((row) => topKTwin(array64([count], row), k));
+      const select = async () => {
+        const best = topK(values, k);
+        using indices = best.indices;
+        best.values.dispose();
+        return [...(await indices.read())];
+      };
+      assert.deepEqual(await select(), expected);
+      assert.deepEqual(await asOnGpu(select), expected);
+    }
+  });
+}
 
 test('boxes are decoded against shared and own anchors, and the exponent is clamped', async () => {
   using codes = Tensor.from(device, [1, -1, 0, 0, 0, 0, 99, 0.5], [1, 2, 4]);
