@@ -6,18 +6,15 @@
 // often soon, because of faces few anchors are candidates.
 //
 // keys [n, count]; totals [n, 8, 256] and counts [n], zeros before; cuts [n, 10] as `cut` below, of which pass i begins with
-// number i; chosen [n, k] pairs (key, index), the first counts[n] of each row. Counts are integers, and sorting has one result,
-// so the order of the atomics does not show.
+// number i, and what the first wants is added to k; chosen [n, count] pairs (key, index), the first counts[n] of each row.
+// Counts are integers, and sorting has one result, so the order of the atomics does not show.
 //
-// One workgroup: a part of a row, one pass (first = last), whose counts are added to the totals and left to the next dispatch;
-// the ninth takes what is not below the cut. Or one workgroup: a row, all passes (first 0, last 8). Grid: (ceil(count / part), n).
+// Several workgroups a row: pass `last`, whose counts are added to the totals and left to the next dispatch; the ninth takes
+// what is not below the cut. One workgroup a row: all passes, up to `last` = 8. Grid: (workgroups a row, n).
 
 struct Params {
   count: u32,
   k: u32,
-  wanted: u32, // in the first pass, more than the first cut says; then 0
-  part: u32, // keys of a workgroup
-  first: u32,
   last: u32,
 }
 
@@ -39,30 +36,35 @@ var<workgroup> cut: vec3u;
 // The next digit of the cut, from the bins. One invocation.
 fn find(digit: u32) {
   var bin = SIZE - 1u;
-  var wanted = cut.z;
-  while (bin > 0u && atomicLoad(&bins[bin]) < wanted) {
-    wanted -= atomicLoad(&bins[bin]);
+  while (bin > 0u && atomicLoad(&bins[bin]) < cut.z) {
+    cut.z -= atomicLoad(&bins[bin]);
     bin--;
   }
   cut[digit / 4u] |= bin << (24u - digit % 4u * 8u);
-  cut.z = select(wanted, ALL, atomicLoad(&bins[bin]) <= wanted);
+  if (atomicLoad(&bins[bin]) <= cut.z) {
+    cut.z = ALL;
+  }
 }
 
 @compute @workgroup_size(SIZE)
-fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) local: u32) {
-  let row = workgroup.y;
-  let row_cuts = row * (DIGITS + 2u);
-  let start = workgroup.x * params.part;
-  let end = min(start + params.part, params.count);
+fn main(
+  @builtin(global_invocation_id) id: vec3u,
+  @builtin(num_workgroups) workgroups: vec3u,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let row = id.y * params.count;
+  let row_cuts = id.y * (DIGITS + 2u);
+  let step = SIZE * workgroups.x;
+  let first = select(params.last, 0u, workgroups.x == 1u);
   if (local == 0u) {
-    cut = cuts[row_cuts + params.first];
-    cut.z += params.wanted;
+    cut = cuts[row_cuts + first];
+    cut.z += select(0u, params.k, first == 0u);
   }
   var known: vec3u;
-  for (var digit = params.first; digit <= params.last; digit++) {
-    let total = (row * DIGITS + digit) * SIZE + local;
+  for (var digit = first; digit <= params.last; digit++) {
+    let total = (id.y * DIGITS + digit) * SIZE + local;
     if (digit > 0u) {
-      if (digit == params.first) {
+      if (digit == first) {
         atomicStore(&bins[local], atomicLoad(&totals[total - SIZE]));
       }
       workgroupBarrier();
@@ -76,8 +78,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
     }
     atomicStore(&bins[local], 0u);
     workgroupBarrier();
-    for (var i = start + local; i < end; i += SIZE) {
-      let key = keys[row * params.count + i];
+    for (var i = id.x; i < params.count; i += step) {
+      let key = keys[row + i];
       let own = select(params.count - 1u - i, key, digit < 4u);
       let next = (own ^ known[digit / 4u]) >> (24u - digit % 4u * 8u);
       if (key != 0u && (digit < 4u || key == known.x) && next < SIZE) {
@@ -89,13 +91,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index
       atomicAdd(&totals[total], atomicLoad(&bins[local]));
     }
   }
-  if (local == 0u && workgroup.x == 0u) {
+  if (id.x == 0u) {
     cuts[row_cuts + params.last + 1u] = known;
   }
-  for (var i = start + local; i < end && params.last == DIGITS; i += SIZE) {
-    let key = keys[row * params.count + i];
+  for (var i = id.x; i < params.count && params.last == DIGITS; i += step) {
+    let key = keys[row + i];
     if (key != 0u && (key > known.x || (key == known.x && params.count - 1u - i >= known.y))) {
-      chosen[row * params.k + atomicAdd(&counts[row], 1u)] = vec2u(key, i);
+      chosen[row + atomicAdd(&counts[id.y], 1u)] = vec2u(key, i);
     }
   }
 }

@@ -1,6 +1,6 @@
 // Sorts the chosen anchors of each image by descending key, ties by index, and decodes their faces.
 //
-// chosen [n, k], counts [n] as shared/ranking has them; boxes [n, A, 4], landmarks [n, A, 10], anchors [A, 4] or [n, A, 4] as
+// chosen [n, A], counts [n] as shared/ranking has them; boxes [n, A, 4], landmarks [n, A, 10], anchors [A, 4] or [n, A, 4] as
 // cxcywh; faces [n, k, 15] = score, x1 y1 x2 y2, five points. One invocation: one candidate. Grid: (ceil(k / 64), n).
 // Deterministic.
 
@@ -25,15 +25,15 @@ struct Params {
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let row = id.y;
-  let first = row * params.k;
+  let first = row * params.count;
   if (id.x >= counts[row]) {
     return;
   }
   let own = chosen[first + id.x];
   let index = own.y;
-  let at = (first + rank_of(own, first, counts[row])) * 15u;
+  let at = (row * params.k + rank_of(own, first, counts[row])) * 15u;
   let anchor = anchors[row * params.anchor_stride + index];
-  let box = corners(decode_box(boxes[row * params.count + index], anchor, params.centre, params.size));
+  let box = corners(decode_box(boxes[first + index], anchor, params.centre, params.size));
   faces[at] = bitcast<f32>(own.x);
   faces[at + 1u] = box.x;
   faces[at + 2u] = box.y;
@@ -42,7 +42,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var p = 0u; p < 5u; p++) {
     var point = vec2f();
     if (params.has_landmarks != 0u) {
-      point = anchor.xy + landmarks[(row * params.count + index) * 5u + p] * params.centre * anchor.zw;
+      point = anchor.xy + landmarks[(first + index) * 5u + p] * params.centre * anchor.zw;
     }
     faces[at + 5u + 2u * p] = point.x;
     faces[at + 6u + 2u * p] = point.y;

@@ -1,6 +1,6 @@
 // The chosen values of each row in descending order, and where they were; ties by index.
 //
-// values [n, count]; chosen [n, k], counts [n] as shared/ranking has them; sorted, indices [n, k]. One invocation: one value.
+// values [n, count]; chosen [n, count], counts [n] as shared/ranking has them; sorted, indices [n, k]. One invocation: one value.
 // Grid: (ceil(k / 64), n). Deterministic.
 
 import package::shared::ranking::{chosen, counts, rank_of};
@@ -20,9 +20,9 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   if (id.x >= counts[id.y]) {
     return;
   }
-  let first = id.y * params.k;
+  let first = id.y * params.count;
   let own = chosen[first + id.x];
-  let at = first + rank_of(own, first, counts[id.y]);
-  sorted[at] = values[id.y * params.count + own.y];
+  let at = id.y * params.k + rank_of(own, first, counts[id.y]);
+  sorted[at] = values[first + own.y];
   indices[at] = own.y;
 }

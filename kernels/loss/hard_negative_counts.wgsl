@@ -1,6 +1,7 @@
 // How many hard negatives each image wants: ⌊ratio · positives⌋, or the minimum where there is none.
 //
-// positives [n]; cuts [n, 10] as select_top_k has them, of which the first of each image is written. One invocation: one image. Grid: ceil(n / 64).
+// positives [n]; cuts [n, 10] as select_top_k has them, of which the first of each image is written. One invocation: one
+// image. Grid: ceil(n / 64).
 
 struct Params {
   images: u32,

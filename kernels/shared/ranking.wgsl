@@ -1,6 +1,6 @@
 // Chosen keys in descending order, ties by index: what the kernels that sort by ranks share, with the bindings that they read.
 //
-// chosen [n, k] pairs (key, index) in any order, of which the first counts[n] of each row are there.
+// chosen [n, count] pairs (key, index) in any order, of which the first counts[n] of each row are there.
 
 @group(0) @binding(1) var<storage, read> chosen: array<vec2u>;
 @group(0) @binding(2) var<storage, read> counts: array<u32>;

@@ -10,9 +10,9 @@ const PART = 4096;
 const SHARED_FROM = 4 * PART;
 
 /**
- * The `k` greatest of each row of `keys` [rows, count] that are not 0, ties by the lower index, in any order; k is 1 to count.
- * `chosen` [rows, k, 2]: keys and their indices; `counts` [rows]: how many there are. `begin` writes into the first cut of each
- * row, of [rows, 10, 4], how many are wanted, of which k is then the most. To be called in a scope.
+ * The `k` greatest of each row of `keys` [rows, count] that are not 0, ties by the lower index, in any order. `chosen`
+ * [rows, count, 2]: keys and their indices; `counts` [rows]: how many there are. `begin` writes how many more than k are wanted
+ * of each row: into the first cut of [rows, 10, 4], its third number. To be called in a scope.
  */
 export function chooseGreatest(
   keys: Tensor<'u32'>,
@@ -23,15 +23,13 @@ export function chooseGreatest(
   const { gpu } = keys;
   const count = keys.size / rows;
   const shared = !gpu.isFallback && count >= SHARED_FROM;
-  const part = shared ? PART : count;
   const zeros = (...shape: number[]) => Tensor.zeros(gpu, shape, { dtype: 'u32', label: 'selection' });
   const [totals, cuts, counts] = [zeros(rows, DIGITS, 256), zeros(rows, DIGITS + 2, 4), zeros(rows)];
-  const chosen = Tensor.empty(gpu, [rows, k, 2], { dtype: 'u32', label: 'chosen' });
+  const chosen = Tensor.empty(gpu, [rows, count, 2], { dtype: 'u32', label: 'selection' });
   begin?.(cuts);
   for (let last = shared ? 0 : DIGITS; last <= DIGITS; last++) {
-    const first = shared ? last : 0;
     gpu.run('select_top_k', {
-      params: { count, k, wanted: begin || first ? 0 : k, part, first, last },
+      params: { count, k, last },
       buffers: {
         keys: keys.buffer,
         totals: totals.buffer,
@@ -39,7 +37,7 @@ export function chooseGreatest(
         counts: counts.buffer,
         chosen: chosen.buffer,
       },
-      grid: [Math.ceil(count / part), rows, 1],
+      grid: [shared ? Math.ceil(count / PART) : 1, rows, 1],
     });
   }
   return { chosen, counts };

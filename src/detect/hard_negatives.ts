@@ -71,7 +71,7 @@ export function selectHardNegatives(
       },
       grid: perAnchor,
     });
-    const { chosen, counts } = chooseGreatest(keys, images, anchors, (cuts) => {
+    const { chosen, counts } = chooseGreatest(keys, images, 0, (cuts) => {
       gpu.run('hard_negative_counts', {
         params: { images, anchors, ratio: options.negativeRatio, minimum: options.minimumNegatives },
         buffers: { positives: positives.buffer, cuts: cuts.buffer },

@@ -48,7 +48,9 @@ export function selectFaces({ logits, boxes, landmarks, anchors }: RawOutputs, o
     throw new ShapeError({
       operation: 'selectFaces',
       expected: 'logits [n, A, 2], boxes [n, A, 4], landmarks [n, A, 10], anchors [A, 4]',
-      got: [logits, boxes, ...(landmarks ? [landmarks] : []), anchors].map(({ shape }) => formatShape(shape)).join(', '),
+      got: [logits, boxes, ...(landmarks ? [landmarks] : []), anchors]
+        .map(({ shape }) => formatShape(shape))
+        .join(', '),
       remedy: 'Pass the outputs of one network and the anchors of its input size.',
     });
   }

@@ -673,10 +673,10 @@ export const FAULTS: readonly Fault[] = [
     test: 'topK is in descending order',
   },
   {
-    what: 'workgroups that share a row leave the last digit unfound',
+    what: 'workgroups that share a row count the same keys',
     kernel: 'detect/select_top_k',
-    find: 'if (digit == params.first) {',
-    replace: 'if (digit == params.first && digit < DIGITS) {',
+    find: 'let step = SIZE * workgroups.x',
+    replace: 'let step = SIZE',
     file: BOXES,
     test: 'topK of long rows',
   },
