@@ -4,7 +4,7 @@ import { MAX_SIDE } from '../retinaface/detect_options.js';
 import { DEFAULT_MAX_SIDE } from '../retinaface/placing.js';
 import { Engine } from '../scale/engine.js';
 import { PictureFetcher } from '../scale/fetch_picture.js';
-import { LOOPBACK, openService, type Service } from '../scale/service.js';
+import { checkPlace, LOOPBACK, openService, type Service } from '../scale/service.js';
 import { openServiceMetrics } from '../scale/service_metrics.js';
 import { type Command, defineCommand, EXIT } from './command.js';
 import { CONFIGURATION_HELP, readConfiguration } from './model_options.js';
@@ -151,6 +151,7 @@ async function runService(values: Values<typeof options>): Promise<number> {
         allowHosts: values.allowHost ?? [],
       })
     : undefined;
+  await checkPlace(values);
   const engine = await Engine.open({
     weights: values.weights ?? process.env['RETINAFACE_WEIGHTS'],
     configuration,

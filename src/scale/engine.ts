@@ -195,6 +195,7 @@ export class Engine {
     const here = import.meta.url;
     const file = new URL(`./engine_process${here.endsWith('.ts') ? '.ts' : '.js'}`, here);
     const child = fork(fileURLToPath(file), {
+      execArgv: [...process.execArgv, '--expose-gc'],
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });

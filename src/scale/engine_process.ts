@@ -31,6 +31,9 @@ const CPU_BATCH = 4;
 /** Pixels of a side of the empty picture that is searched first, to compile kernels before anyone waits for them. */
 const REHEARSAL = 64;
 
+/** Milliseconds without a picture until garbage is collected; the device's memory goes about then, too. */
+const REST = 10_000;
+
 const STATUS_OF: Readonly<Record<Unreadable, number>> = { format: 415, pixels: 413, damage: 422 };
 
 class EngineProcess {
@@ -41,6 +44,7 @@ class EngineProcess {
   readonly #batcher: Batcher;
   /** Pictures that have no answer yet. */
   readonly #open = new Map<number, AbortController>();
+  #resting: NodeJS.Timeout | undefined;
   #ending = false;
 
   private constructor(settings: EngineSettings, model: LastingModel, about: EngineAbout) {
@@ -92,6 +96,12 @@ class EngineProcess {
 
   get about(): EngineAbout {
     return this.#about;
+  }
+
+  /** Pictures that were searched lie in memory until others come, whose allocations collect them: without others, this does. */
+  #rest(): void {
+    clearTimeout(this.#resting);
+    if (this.#open.size === 0) this.#resting = setTimeout(() => globalThis.gc?.(), REST).unref();
   }
 
   find(id: number, request: PictureRequest): void {
@@ -202,6 +212,7 @@ class EngineProcess {
 
   #answered(id: number): void {
     this.#open.delete(id);
+    this.#rest();
     if (this.#ending) this.end();
   }
 }

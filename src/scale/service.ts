@@ -1,5 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
-import type { Socket } from 'node:net';
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { RetinaFaceError } from '../gpu/errors.js';
 import type { Engine } from './engine.js';
@@ -87,6 +88,38 @@ const METHODS: Readonly<Record<string, string>> = {
 /** What a metric says of a request whose caller has gone. */
 const GONE = 499;
 
+/** Where a service listens. */
+type Place = Pick<ServiceOptions, 'host' | 'port'>;
+
+function cannotListen({ host, port }: Place, cause: unknown): ServiceError {
+  const { code = '', message } = cause as NodeJS.ErrnoException;
+  const got = code === 'EADDRINUSE' ? 'one that is taken' : message;
+  const expected = `to listen on ${host}, port ${port}`;
+  return new ServiceError(500, {
+    operation: 'serve',
+    expected,
+    got,
+    remedy: 'Name another with --port or --host.',
+    cause,
+  });
+}
+
+/**
+ * Looks whether something could listen there now, for who has much to do before it does.
+ * @throws ServiceError where not, as `openService`.
+ */
+export async function checkPlace(place: Place): Promise<void> {
+  const server = createServer();
+  try {
+    server.listen({ host: place.host, port: place.port });
+    await once(server, 'listening');
+  } catch (cause) {
+    throw cannotListen(place, cause);
+  }
+  server.close();
+  await once(server, 'close');
+}
+
 /**
  * Listens. Requests for faces are checked before their bodies are read, held in the engine's queue while they wait, and dropped
  * where their caller goes away.
@@ -127,11 +160,7 @@ export async function openService(options: ServiceOptions): Promise<Service> {
   try {
     await app.listen({ host: options.host, port: options.port });
   } catch (cause) {
-    const { code = '', message } = cause as NodeJS.ErrnoException;
-    const got = code === 'EADDRINUSE' ? 'one that is taken' : message;
-    const expected = `to listen on ${options.host}, port ${options.port}`;
-    const remedy = 'Name another with --port or --host.';
-    throw new ServiceError(500, { operation: 'serve', expected, got, remedy, cause });
+    throw cannotListen(options, cause);
   }
   const at = app.server.address();
   const port = typeof at === 'object' && at !== null ? at.port : options.port;

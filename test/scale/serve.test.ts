@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { get } from 'node:http';
+import { type AddressInfo, createServer } from 'node:net';
 import { Validator } from '@seriousme/openapi-schema-validator';
 import { test } from 'uvu';
 import { decodeImage, encodePng, imageSize } from '../../src/node/codecs.js';
@@ -8,6 +10,7 @@ import { RetinaFace } from '../../src/node/retinaface.js';
 import { PictureFetcher } from '../../src/scale/fetch_picture.js';
 import { drawnPicture } from '../helpers/drawn_picture.js';
 import { fileServer } from '../helpers/file_server.js';
+import { start } from './retinaface.js';
 import { type Answer, empty, face, forgedPng, openEngine, post, scene, serviceOf } from './service.js';
 
 const engine = await openEngine();
@@ -185,6 +188,24 @@ test('a token is asked for, but not for health, the page and the description', a
     assert.equal((await fetch(closed.address + path)).status, 200, path);
   }
   await closed.close(0);
+});
+
+test('a port that is taken is said before weights are read and a device is opened', async () => {
+  const taken = createServer();
+  await once(taken.listen(0, '127.0.0.1'), 'listening');
+  const { port } = taken.address() as AddressInfo;
+  try {
+    const args = ['serve', '--port', String(port), '--weights', 'no-such-file.safetensors'];
+    const { code, stdout, stderr } = await start(args).finished;
+    assert.equal(stdout, '');
+    assert.match(
+      stderr,
+      new RegExp(`serve: expected to listen on 127\\.0\\.0\\.1, port ${port}, got one that is taken`),
+    );
+    assert.notEqual(code, 0);
+  } finally {
+    taken.close();
+  }
 });
 
 /** What a service answers to a caller that calls it so; the client of Node sends no other Host than that of the address. */
