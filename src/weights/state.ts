@@ -58,7 +58,8 @@ function permute(operation: string, data: Float32Array, shape: readonly number[]
   for (let i = 0; i < d0; i++) {
     for (let j = 0; j < d1; j++) {
       for (let k = 0; k < d2; k++) {
-        for (let l = 0; l < d3; l++) permuted[at++] = data[i * s0 + j * s1 + k * s2 + l * s3]!;
+        let from = i * s0 + j * s1 + k * s2;
+        for (let l = 0; l < d3; l++, from += s3) permuted[at++] = data[from]!;
       }
     }
   }
