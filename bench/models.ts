@@ -7,6 +7,7 @@ import { anchorCount } from '../src/detect/anchors.js';
 import type { Gpu } from '../src/gpu/gpu.js';
 import { flopsOf } from '../src/gpu/work.js';
 import { type ConfigurationName, configurations } from '../src/retinaface/config.js';
+import type { Precision } from '../src/nn/parameter.js';
 import { Network } from '../src/retinaface/network.js';
 import { RetinaFace } from '../src/retinaface/retinaface.js';
 import type { StateTensor } from '../src/weights/state.js';
@@ -71,13 +72,14 @@ function weightsOf(gpu: Gpu, name: ConfigurationName): Map<string, StateTensor> 
   return state;
 }
 
-function detection(name: ConfigurationName, size: number, batch: number): Row {
+function detection(name: ConfigurationName, size: number, batch: number, precision: Precision = 'f32'): Row {
   return {
-    name: `detect ${name} at ${size}² batch ${batch}`,
+    name: `detect ${name} at ${size}² batch ${batch}${precision === 'f16' ? ' in f16' : ''}`,
+    unfit: (gpu) => (precision === 'f16' && !gpu.device.features.has('shader-f16') ? 'no shader-f16' : undefined),
     flops: (gpu) => networkFlops(gpu, name, size) * batch,
     heavy: (gpu) => networkFlops(gpu, name, size) * batch > HEAVY_FLOPS,
     prepare: (gpu) => {
-      const model = new RetinaFace(gpu.device, name);
+      const model = new RetinaFace(gpu.device, name, { precision });
       model.loadState(weightsOf(gpu, name), 'bench');
       const picture = { data: new Uint8Array(size * size * 4).fill(120), width: size, height: size };
       const detect = () => model.detect(Array.from({ length: batch }, () => picture));
@@ -291,6 +293,7 @@ export const modelRows: readonly Row[] = [
   ...PUBLISHED.flatMap((name) =>
     [1, 8].flatMap((batch) => [320, 640, 1280].map((size) => detection(name, size, batch))),
   ),
+  ...PUBLISHED.map((name) => detection(name, 640, 1, 'f16')),
   ...[1, 2, 4, 8].map((batch) => trainingStep('published-mobilenet0.25', 320, batch)),
   trainingStep('context', 320, 1),
   trainingStep('context', 640, 2, true),

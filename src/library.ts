@@ -49,7 +49,14 @@ export {
   REPORT_STRICT_CASCADE_LOSS,
   REPORT_STRICT_LOSS,
 } from './retinaface/loss.js';
-export { type CreateOptions, type LoadOptions, type LoadProgress, RetinaFace } from './retinaface/retinaface.js';
+export {
+  type CreateOptions,
+  type LoadOptions,
+  type LoadProgress,
+  type ModelOptions,
+  RetinaFace,
+} from './retinaface/retinaface.js';
+export type { Precision } from './nn/parameter.js';
 export { namedWeights, type WeightsSource } from './retinaface/weights_source.js';
 export { keep, scope } from './tensor/scope.js';
 export { type DType, Tensor } from './tensor/tensor.js';

@@ -3,31 +3,34 @@
 // files at run time, in Node or in a browser.
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { KernelFileError, linkerOf, partsOf, readKernels } from './link-kernels.mjs';
+import { ALL, KernelFileError, linkerOf, partsOf, readKernels } from './link-kernels.mjs';
 
 const target = new URL('../src/gpu/kernel_table.ts', import.meta.url);
 const union = (names) => names.map((name) => `'${name}'`).join(' | ') || 'never';
 
 /**
- * The module, of these kernels alone: what is left out cannot be run. `joined`: in fewer lines, so that the place of an error is no
- * more than the function or binding that it is in.
+ * The module, of these kernels alone: what is left out cannot be run. `joined`: in few lines and without their numbers, so that the
+ * place of an error is no more than the kernel that it is in.
  */
-export function kernelTable({ kernels, sources }, { joined = false } = {}) {
+export function kernelTable({ kernels, sources }, { joined = false, off = [] } = {}) {
   const linker = linkerOf(sources);
   const shared = new Map();
-  const entries = Object.entries(kernels).map(([name, kernel]) => {
-    const parts = partsOf(kernel, linker).map(([code, ...place]) => {
-      const part = [joined ? code.replace(/([;,{}])\n+/g, '$1') : code, ...place];
+  const entries = Object.entries(kernels).map(([name, described]) => {
+    const kernel = { ...described, conditions: described.conditions.filter((condition) => !off.includes(condition)) };
+    const parts = partsOf(kernel, linker).map(([code, line, variants = ALL, file]) => {
+      const own = joined ? undefined : file;
+      const part = [joined ? code.replace(/([;,{}])\n+/g, '$1') : code, joined ? 0 : line];
+      if (variants !== ALL || own !== undefined) part.push(variants);
+      if (own !== undefined) part.push(own);
       const text = JSON.stringify(part);
-      if (part.length < 4) return text;
+      if (file === undefined) return text;
       if (!shared.has(text)) shared.set(text, `shared${shared.size}`);
       return shared.get(text);
     });
-    const { file, conditions, constants } = kernel;
-    return `  ${name}: {
-    file: ${JSON.stringify(file)},
+    const { file, conditions, constants, half } = kernel;
+    return `  ${name}: {${joined ? '' : `\n    file: ${JSON.stringify(file)},`}
     conditions: ${JSON.stringify(conditions)},
-    constants: ${JSON.stringify(constants)},
+    constants: ${JSON.stringify(constants)},${half ? '\n    half: true,' : ''}
     parts: [\n${parts.map((part) => `      ${part},\n`).join('')}    ],
   },\n`;
   });
@@ -42,16 +45,18 @@ export function kernelTable({ kernels, sources }, { joined = false } = {}) {
   );
   return `// Written by tools/build-kernels.mjs from kernels/. Do not edit.
 
-/** Lines of a linked kernel: where they begin in their file, the variants that have them, one bit each (all without). */
+/** Lines of a linked kernel: where they begin in their file, 0 where that is not kept; the variants that have them, one bit each (all without). */
 export type Part = readonly [text: string, line: number, variants?: number, file?: string];
 
 /** A kernel, linked: the parts of all its variants in order; the kernel's own where no file is named. */
 export interface KernelEntry {
-  /** Below the project. */
-  readonly file: string;
+  /** Below the project; the kernel's name stands for it where that is not kept. */
+  readonly file?: string;
   /** Each is a bit in the number of a variant. */
   readonly conditions: readonly string[];
   readonly constants: readonly string[];
+  /** It takes float16: the types of its elements, \`In\` and \`Out\`, are put to it as constants are. */
+  readonly half?: boolean;
   readonly parts: readonly Part[];
 }
 

@@ -14,10 +14,14 @@ const { name, version, license } = JSON.parse(readFileSync(new URL('../package.j
 
 /** Functions that only training calls. */
 const TRAINING = new Set(['batchStatistics', 'freeze', 'initialise', 'learning', 'moveInto', 'moving', 'part']);
+/** Conditions of kernels that are on in training alone. */
+const RECORDING = ['argmax', 'placed', 'turned'];
+/** What ops call to check what they are given. */
+const CHECKS = new Set(['checkOptions', 'checkTensors']);
 const REFUSED = `{ throw new TypeError('retinaface-webgpu/inference trains nothing: import from retinaface-webgpu'); }`;
 
 /**
- * A module without the gradients of its ops and what trains, and without checks of options of ops, which the library alone calls
+ * A module without the gradients of its ops and what trains, and without checks of ops' options and types, which the library alone calls
  * there: what nothing but those needs then falls away with them.
  */
 function withoutTraining(path) {
@@ -31,7 +35,7 @@ function withoutTraining(path) {
     }
     const { expression } = node;
     if (ts.isExpressionStatement(node) && ts.isCallExpression(expression) && /\/src\/ops\//.test(path)) {
-      if (expression.expression.getText() === 'checkOptions') cuts.push([node.getFullStart(), node.getEnd(), '']);
+      if (CHECKS.has(expression.expression.getText())) cuts.push([node.getFullStart(), node.getEnd(), '']);
     }
     const named = ts.isFunctionDeclaration(node) || ts.isMethodDeclaration(node);
     if (named && node.body && TRAINING.has(node.name.getText())) {
@@ -85,7 +89,7 @@ async function bundle({ source, names, file, entry, inference, kernels }) {
             return entry && asked === ERRORS ? beside(entry) : undefined;
           });
           building.onLoad({ filter: /\/src\/gpu\/kernel_table\.ts$/ }, () => ({
-            contents: kernelTable({ ...all, kernels: chosen }, { joined: true }),
+            contents: kernelTable({ ...all, kernels: chosen }, { joined: true, off: inference ? RECORDING : [] }),
             loader: 'ts',
           }));
           building.onLoad({ filter: /\/src\/retinaface\/bundled\.ts$/ }, ({ path }) => ({

@@ -14,8 +14,11 @@ const PLACEHOLDER = 987654321;
 /** More variants would not fit the mask of a part, one bit each. */
 const MAX_CONDITIONS = 5;
 
+/** The types that are chosen when a kernel is linked, as constants are. */
+const ELEMENT = 'shared/element.wgsl';
+
 /** Marks a part that all variants have. */
-const ALL = -1;
+export const ALL = -1;
 
 /** What is wrong with a kernel, by its file. */
 export class KernelFileError extends Error {
@@ -38,7 +41,12 @@ function kernelFiles(at) {
 const withoutComments = (text) => text.replace(/\/\/[^\n]*/g, (comment) => ' '.repeat(comment.length));
 
 function describe(file, sources) {
-  const code = withoutComments(sources[file]);
+  const own = withoutComments(sources[file]);
+  // Parameters and bindings of shared files come with what is imported from there.
+  const imported = [...own.matchAll(/import\s+package::shared::(\w+)/g)].map(
+    ([, name]) => sources[`shared/${name}.wgsl`],
+  );
+  const code = withoutComments([own, ...imported.filter((text) => text?.includes('@binding'))].join('\n'));
   const struct = /struct\s+Params\s*\{([^}]*)\}/.exec(code);
   if (!struct) throw new KernelFileError(file, 'a kernel needs a `struct Params`');
   const params = [];
@@ -54,11 +62,7 @@ function describe(file, sources) {
   const bindings = [];
   const optional = [];
   const pattern = /(@if\([^)]*\)\s*)?@group\((\d+)\)\s*@binding\(\d+\)\s*var<storage,\s*(?:read|read_write)>\s+(\w+)/g;
-  // Those of shared files come with what is imported from there.
-  const shared = [...code.matchAll(/import package::(shared)::(\w+)::/g)].map(
-    ([, ...path]) => sources[`${path.join('/')}.wgsl`],
-  );
-  for (const [, condition, group, variable] of withoutComments([...shared, code].join('\n')).matchAll(pattern)) {
+  for (const [, condition, group, variable] of code.matchAll(pattern)) {
     if (group !== '0') throw new KernelFileError(file, `\`${variable}\` is outside group 0`);
     (condition === undefined ? bindings : optional).push(variable);
   }
@@ -76,7 +80,11 @@ function describe(file, sources) {
   );
   if (/\boverride\b/.test(code))
     throw new KernelFileError(file, 'what is chosen when linking is imported from constants');
-  return { file: `kernels/${file}`, params, bindings, optional, conditions: [...conditions].sort(), constants };
+  const half = code.includes('shared::element::');
+  const written = /(\w+)\s*:\s*array<Out/.exec(code)?.[1];
+  if (written !== undefined && written !== 'y')
+    throw new KernelFileError(file, `what is written as Out is y, not \`${written}\``);
+  return { file: `kernels/${file}`, params, bindings, optional, conditions: [...conditions].sort(), constants, half };
 }
 
 function words(list) {
@@ -194,7 +202,12 @@ export function partsOf(kernel, linker) {
     let depth = 0;
     let before;
     for (const { text, file, line } of lines) {
-      if (injected.has(text)) continue;
+      if (injected.has(text) || file === ELEMENT) continue;
+      // wesl renames what meets another name, and a binding is known by its own.
+      const [, bound] = /@binding\(\d+\)var<.*>(\w+):/.exec(text) ?? [];
+      if (bound && ![...kernel.bindings, ...kernel.optional, 'params'].includes(bound)) {
+        throw new KernelFileError(file, `line ${line}, '${text}': something else is called as this binding`);
+      }
       // Lines are sorted by their numbers: inside a declaration that must be the order in which they stand.
       if (text.includes(String(PLACEHOLDER)) || (depth > 0 && (before.file !== file || before.line > line))) {
         throw new KernelFileError(file, `line ${line}, '${text}', cannot be told apart from its variants`);

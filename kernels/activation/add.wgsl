@@ -5,6 +5,7 @@
 // a, b, y: any shape, contiguous, read as vec4. One invocation: 4 elements. Grid: ceil(count / 4 / 64), folded.
 // Deterministic; NaN passes through.
 
+import package::shared::element::{In4, Out4};
 import package::shared::grid::flat_index;
 import package::shared::rectifier::rectify4;
 
@@ -14,9 +15,9 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> a: array<vec4f>;
-@group(0) @binding(2) var<storage, read> b: array<vec4f>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> a: array<In4>;
+@group(0) @binding(2) var<storage, read> b: array<In4>;
+@group(0) @binding(3) var<storage, read_write> y: array<Out4>;
 
 const SIZE = 64u;
 
@@ -30,9 +31,9 @@ fn main(
   if (i >= params.count4) {
     return;
   }
-  var v = a[i] + b[i];
+  var v = vec4f(a[i]) + vec4f(b[i]);
   @if(activation) {
     v = rectify4(v, params.slope);
   }
-  y[i] = v;
+  y[i] = Out4(v);
 }

@@ -7,6 +7,7 @@
 // One invocation: 4 elements. Grid: ceil(count / 4 / 64), folded. No limits beyond the binding size; deterministic.
 // −∞ becomes 0 without a leak; NaN passes through.
 
+import package::shared::element::{In4, Out4};
 import package::shared::grid::flat_index;
 import package::shared::rectifier::rectify4;
 
@@ -16,8 +17,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<In4>;
+@group(0) @binding(2) var<storage, read_write> y: array<Out4>;
 
 const SIZE = 64u;
 
@@ -31,6 +32,6 @@ fn main(
   if (i >= params.count4) {
     return;
   }
-  let v = x[i];
-  y[i] = rectify4(v, params.slope);
+  let v = vec4f(x[i]);
+  y[i] = Out4(rectify4(v, params.slope));
 }

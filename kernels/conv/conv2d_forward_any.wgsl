@@ -10,6 +10,7 @@
 // deterministic.
 
 import package::shared::conv::{first_tap, input_pixel};
+import package::shared::element::{In, Out};
 import package::shared::grid::flat_index;
 import package::shared::rectifier::rectify;
 
@@ -40,12 +41,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
-@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<In>;
+@group(0) @binding(2) var<storage, read> weight: array<In>;
 @if(scaled) @group(0) @binding(3) var<storage, read> scale: array<f32>;
 @if(shifted) @group(0) @binding(4) var<storage, read> shift: array<f32>;
-@if(added) @group(0) @binding(5) var<storage, read> residual: array<f32>;
-@group(0) @binding(6) var<storage, read_write> y: array<f32>;
+@if(added) @group(0) @binding(5) var<storage, read> residual: array<In>;
+@group(0) @binding(6) var<storage, read_write> y: array<Out>;
 
 const SIZE = 64u;
 
@@ -79,7 +80,7 @@ fn main(
       if (source >= 0) {
         let base = u32(source) * params.x_pitch + first_channel;
         for (var c = 0u; c < params.group_cin; c++) {
-          v += x[base + c] * weight[at_weight + c * params.cout];
+          v += f32(x[base + c]) * f32(weight[at_weight + c * params.cout]);
         }
       }
       at_weight += params.group_cin * params.cout;
@@ -92,10 +93,10 @@ fn main(
     v += shift[channel];
   }
   @if(added) {
-    v += residual[pixel * params.residual_pitch + params.residual_offset + channel];
+    v += f32(residual[pixel * params.residual_pitch + params.residual_offset + channel]);
   }
   @if(activation) {
     v = rectify(v, params.slope);
   }
-  y[pixel * params.y_pitch + params.y_offset + channel] = v;
+  y[pixel * params.y_pitch + params.y_offset + channel] = Out(v);
 }

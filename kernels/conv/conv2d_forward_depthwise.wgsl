@@ -15,6 +15,7 @@
 // deterministic, and the same for every `height`.
 
 import constants::{ROWS, KERNEL_H, KERNEL_W, STRIDE_Y, STRIDE_X, DILATION_Y, DILATION_X};
+import package::shared::element::{In4, Out4};
 import package::shared::grid::flat_index;
 import package::shared::rectifier::rectify4;
 
@@ -47,12 +48,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
+@group(0) @binding(1) var<storage, read> x: array<In4>;
+@group(0) @binding(2) var<storage, read> weight: array<In4>;
 @if(scaled) @group(0) @binding(3) var<storage, read> scale: array<vec4f>;
 @if(shifted) @group(0) @binding(4) var<storage, read> shift: array<vec4f>;
-@if(added) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
+@if(added) @group(0) @binding(5) var<storage, read> residual: array<In4>;
+@group(0) @binding(6) var<storage, read_write> y: array<Out4>;
 
 const SIZE = 64u;
 const SPAN = (ROWS - 1) * STRIDE_X + (KERNEL_W - 1) * DILATION_X + 1;
@@ -71,12 +72,12 @@ fn finish(sum: vec4f, pixel: u32, place: u32, column: u32) {
     v += shift[column];
   }
   @if(added) {
-    v += residual[pixel * params.residual_pitch4 + params.residual_offset4 + column];
+    v += vec4f(residual[pixel * params.residual_pitch4 + params.residual_offset4 + column]);
   }
   @if(activation) {
     v = rectify4(v, params.slope);
   }
-  y[place * params.y_pitch4 + params.y_offset4 + column] = v;
+  y[place * params.y_pitch4 + params.y_offset4 + column] = Out4(v);
 }
 
 @compute @workgroup_size(SIZE)
@@ -103,7 +104,7 @@ fn main(
   for (var ky = 0u; ky < KERNEL_H; ky++) {
     for (var kx = 0u; kx < KERNEL_W; kx++) {
       let tap = params.first_tap + i32(ky) * params.tap_y + i32(kx) * params.tap_x;
-      w[ky][kx] = weight[u32(tap) * params.cout4 + column];
+      w[ky][kx] = vec4f(weight[u32(tap) * params.cout4 + column]);
     }
   }
   var rows: array<array<vec4f, SPAN>, KERNEL_H>;
@@ -120,7 +121,7 @@ fn main(
         let x_in = first_x + i32(i);
         let inside = row_inside && x_in >= 0 && x_in < i32(params.in_w);
         let pixel = u32(select(0, base + x_in, inside));
-        rows[ky][i] = select(vec4f(), x[pixel * params.x_pitch4 + params.x_offset4 + column], inside);
+        rows[ky][i] = select(vec4f(), vec4f(x[pixel * params.x_pitch4 + params.x_offset4 + column]), inside);
       }
     }
     top += STRIDE_Y;

@@ -12,63 +12,12 @@
 
 import constants::{LANES, ROWS, COLS};
 import package::shared::conv::{first_tap, input_pixel};
+import package::shared::forward::{finish, params, weight, x};
 import package::shared::grid::flat_index;
-import package::shared::rectifier::rectify4;
 
 enable subgroups;
 
-struct Params {
-  pixels: u32,
-  out_h: u32,
-  out_w: u32,
-  in_h: u32,
-  in_w: u32,
-  cin4: u32,
-  cout4: u32,
-  kernel_h: u32,
-  kernel_w: u32,
-  stride_y: u32,
-  stride_x: u32,
-  pad_top: u32,
-  pad_left: u32,
-  dilation_y: u32,
-  dilation_x: u32,
-  x_pitch4: u32,
-  x_offset4: u32,
-  residual_pitch4: u32,
-  residual_offset4: u32,
-  y_pitch4: u32,
-  y_offset4: u32,
-  slope: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
-@if(scaled) @group(0) @binding(3) var<storage, read> scale: array<vec4f>;
-@if(shifted) @group(0) @binding(4) var<storage, read> shift: array<vec4f>;
-@if(added) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
-
 const SHARES = (4 * COLS + LANES - 1) / LANES;
-
-// The epilogue of one output vec4, and its store.
-fn finish(sum: vec4f, pixel: u32, column: u32) {
-  var v = sum;
-  @if(scaled) {
-    v *= scale[column];
-  }
-  @if(shifted) {
-    v += shift[column];
-  }
-  @if(added) {
-    v += residual[pixel * params.residual_pitch4 + params.residual_offset4 + column];
-  }
-  @if(activation) {
-    v = rectify4(v, params.slope);
-  }
-  y[pixel * params.y_pitch4 + params.y_offset4 + column] = v;
-}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -106,11 +55,11 @@ fn main(
       for (var c = 0u; c < params.cin4; c++) {
         var share: array<vec4f, SHARES>;
         for (var s = 0u; s < SHARES; s++) {
-          share[s] = weight[at_weight + min(s * LANES + lane, 4u * COLS - 1u)];
+          share[s] = vec4f(weight[at_weight + min(s * LANES + lane, 4u * COLS - 1u)]);
         }
         var v: array<vec4f, ROWS>;
         for (var r = 0u; r < ROWS; r++) {
-          v[r] = select(vec4f(), x[base[r] + c], inside[r]);
+          v[r] = select(vec4f(), vec4f(x[base[r] + c]), inside[r]);
         }
         for (var q = 0u; q < COLS; q++) {
           let w0 = subgroupShuffle(share[q / LANES], q % LANES);

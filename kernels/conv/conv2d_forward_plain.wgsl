@@ -10,61 +10,10 @@
 
 import constants::{ROWS, COLS};
 import package::shared::conv::{first_tap, input_pixel};
+import package::shared::forward::{finish, params, weight, x};
 import package::shared::grid::flat_index;
-import package::shared::rectifier::rectify4;
-
-struct Params {
-  pixels: u32,
-  out_h: u32,
-  out_w: u32,
-  in_h: u32,
-  in_w: u32,
-  cin4: u32,
-  cout4: u32,
-  kernel_h: u32,
-  kernel_w: u32,
-  stride_y: u32,
-  stride_x: u32,
-  pad_top: u32,
-  pad_left: u32,
-  dilation_y: u32,
-  dilation_x: u32,
-  x_pitch4: u32,
-  x_offset4: u32,
-  residual_pitch4: u32,
-  residual_offset4: u32,
-  y_pitch4: u32,
-  y_offset4: u32,
-  slope: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
-@if(scaled) @group(0) @binding(3) var<storage, read> scale: array<vec4f>;
-@if(shifted) @group(0) @binding(4) var<storage, read> shift: array<vec4f>;
-@if(added) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
 
 const SIZE = 64u;
-
-// The epilogue of one output vec4, and its store.
-fn finish(sum: vec4f, pixel: u32, column: u32) {
-  var v = sum;
-  @if(scaled) {
-    v *= scale[column];
-  }
-  @if(shifted) {
-    v += shift[column];
-  }
-  @if(added) {
-    v += residual[pixel * params.residual_pitch4 + params.residual_offset4 + column];
-  }
-  @if(activation) {
-    v = rectify4(v, params.slope);
-  }
-  y[pixel * params.y_pitch4 + params.y_offset4 + column] = v;
-}
 
 @compute @workgroup_size(SIZE)
 fn main(
@@ -105,13 +54,13 @@ fn main(
       for (var c = 0u; c < params.cin4; c++) {
         var v: array<vec4f, ROWS>;
         for (var r = 0u; r < ROWS; r++) {
-          v[r] = select(vec4f(), x[base[r] + c], inside[r]);
+          v[r] = select(vec4f(), vec4f(x[base[r] + c]), inside[r]);
         }
         for (var q = 0u; q < COLS; q++) {
-          let w0 = weight[at_weight + q];
-          let w1 = weight[at_weight + params.cout4 + q];
-          let w2 = weight[at_weight + 2u * params.cout4 + q];
-          let w3 = weight[at_weight + 3u * params.cout4 + q];
+          let w0 = vec4f(weight[at_weight + q]);
+          let w1 = vec4f(weight[at_weight + params.cout4 + q]);
+          let w2 = vec4f(weight[at_weight + 2u * params.cout4 + q]);
+          let w3 = vec4f(weight[at_weight + 3u * params.cout4 + q]);
           for (var r = 0u; r < ROWS; r++) {
             sum[r * COLS + q] += v[r].x * w0 + v[r].y * w1 + v[r].z * w2 + v[r].w * w3;
           }

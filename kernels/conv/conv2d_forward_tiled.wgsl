@@ -12,44 +12,8 @@
 
 import constants::{SIDE, ROWS, COLS};
 import package::shared::conv::{first_tap, input_pixel};
+import package::shared::forward::{finish, params, weight, x};
 import package::shared::grid::flat_index;
-import package::shared::rectifier::rectify4;
-
-struct Params {
-  pixels: u32,
-  out_h: u32,
-  out_w: u32,
-  in_h: u32,
-  in_w: u32,
-  cin4: u32,
-  cout4: u32,
-  kernel_h: u32,
-  kernel_w: u32,
-  stride_y: u32,
-  stride_x: u32,
-  pad_top: u32,
-  pad_left: u32,
-  dilation_y: u32,
-  dilation_x: u32,
-  x_pitch4: u32,
-  x_offset4: u32,
-  residual_pitch4: u32,
-  residual_offset4: u32,
-  y_pitch4: u32,
-  y_offset4: u32,
-  // Pixels that share weights: all, or those of one product of a batch of them, each with its own.
-  share: u32,
-  weight_step4: u32,
-  slope: f32,
-}
-
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4f>;
-@if(scaled) @group(0) @binding(3) var<storage, read> scale: array<vec4f>;
-@if(shifted) @group(0) @binding(4) var<storage, read> shift: array<vec4f>;
-@if(added) @group(0) @binding(5) var<storage, read> residual: array<vec4f>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4f>;
 
 const SIZE = SIDE * SIDE;
 const TILE_ROWS = SIDE * ROWS;
@@ -59,24 +23,6 @@ const WEIGHT_LOADS = 16 * TILE_COLS / SIZE;
 
 var<workgroup> tile_x: array<vec4f, TILE_ROWS * 4>;
 var<workgroup> tile_weight: array<vec4f, 16 * TILE_COLS>;
-
-// The epilogue of one output vec4, and its store.
-fn finish(sum: vec4f, pixel: u32, column: u32) {
-  var v = sum;
-  @if(scaled) {
-    v *= scale[column];
-  }
-  @if(shifted) {
-    v += shift[column];
-  }
-  @if(added) {
-    v += residual[pixel * params.residual_pitch4 + params.residual_offset4 + column];
-  }
-  @if(activation) {
-    v = rectify4(v, params.slope);
-  }
-  y[pixel * params.y_pitch4 + params.y_offset4 + column] = v;
-}
 
 @compute @workgroup_size(SIZE)
 fn main(
@@ -125,7 +71,7 @@ fn main(
         for (var j = 0u; j < X_LOADS; j++) {
           var v = vec4f();
           if (inside[j] && c + quarter < params.cin4) {
-            v = x[base[j] + c + quarter];
+            v = vec4f(x[base[j] + c + quarter]);
           }
           tile_x[quarter * TILE_ROWS + (j * SIZE + local) / 4u] = v;
         }
@@ -134,7 +80,7 @@ fn main(
           let col = (j * SIZE + local) % TILE_COLS;
           var w = vec4f();
           if (columns + col < params.cout4 && c * 4u + row < params.cin4 * 4u) {
-            w = weight[at_weight + (c * 4u + row) * params.cout4 + col];
+            w = vec4f(weight[at_weight + (c * 4u + row) * params.cout4 + col]);
           }
           tile_weight[j * SIZE + local] = w;
         }

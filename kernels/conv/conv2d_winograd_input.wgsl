@@ -7,6 +7,7 @@
 // (4·ty, 4·tx) − padding. One invocation: a tile × one channel. Grid: flat, channels fastest. Deterministic.
 
 import package::shared::conv::input_pixel;
+import package::shared::element::{In};
 import package::shared::grid::flat_index;
 import package::shared::winograd::{Six, values_of_input};
 
@@ -26,7 +27,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<In>;
 @group(0) @binding(2) var<storage, read_write> v: array<f32>;
 
 const SIZE = 64u;
@@ -36,7 +37,7 @@ fn row(origin: vec3i, y: i32, channel: u32) -> Six {
   var d: Six;
   for (var i = 0; i < 6; i++) {
     let pixel = input_pixel(origin.x, origin.y + y, origin.z + i, vec2u(params.in_w, params.in_h));
-    d[i] = select(0.0, x[u32(max(pixel, 0)) * params.x_pitch + params.x_offset + channel], pixel >= 0);
+    d[i] = select(0.0, f32(x[u32(max(pixel, 0)) * params.x_pitch + params.x_offset + channel]), pixel >= 0);
   }
   return values_of_input(d);
 }

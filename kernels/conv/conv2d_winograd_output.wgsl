@@ -8,6 +8,7 @@
 // registers. Tile (ty, tx) begins at pixel (4·ty, 4·tx); what it has outside of the image is left out.
 // One invocation: a tile × one channel. Grid: flat, channels fastest. Deterministic.
 
+import package::shared::element::{In, Out};
 import package::shared::grid::flat_index;
 import package::shared::rectifier::rectify;
 import package::shared::winograd::{Four, Six, outputs_of_values};
@@ -32,8 +33,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> m: array<f32>;
 @if(scaled) @group(0) @binding(2) var<storage, read> scale: array<f32>;
 @if(shifted) @group(0) @binding(3) var<storage, read> shift: array<f32>;
-@if(added) @group(0) @binding(4) var<storage, read> residual: array<f32>;
-@group(0) @binding(5) var<storage, read_write> y: array<f32>;
+@if(added) @group(0) @binding(4) var<storage, read> residual: array<In>;
+@group(0) @binding(5) var<storage, read_write> y: array<Out>;
 
 const SIZE = 64u;
 
@@ -47,12 +48,12 @@ fn finish(sum: f32, pixel: u32, column: u32) {
     v += shift[column];
   }
   @if(added) {
-    v += residual[pixel * params.residual_pitch + params.residual_offset + column];
+    v += f32(residual[pixel * params.residual_pitch + params.residual_offset + column]);
   }
   @if(activation) {
     v = rectify(v, params.slope);
   }
-  y[pixel * params.y_pitch + params.y_offset + column] = v;
+  y[pixel * params.y_pitch + params.y_offset + column] = Out(v);
 }
 
 // Column `j` of the tile's products, as outputs along y.

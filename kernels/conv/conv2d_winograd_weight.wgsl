@@ -6,6 +6,7 @@
 // registers. @if(turned): those that the gradient of the input is computed with, [6, 6, cout, cin]: taps reversed, channels
 // exchanged. One invocation: all values of one pair of channels. Grid: flat, the last channels of u fastest. Deterministic.
 
+import package::shared::element::{In};
 import package::shared::grid::flat_index;
 import package::shared::winograd::{Three, Six, values_of_taps};
 
@@ -16,20 +17,20 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weight: array<f32>;
+@group(0) @binding(1) var<storage, read> weight: array<In>;
 @group(0) @binding(2) var<storage, read_write> u: array<f32>;
 
 const SIZE = 64u;
 
 @if(!turned)
 fn weight_at(pair: u32, tap: u32) -> f32 {
-  return weight[tap * params.count + pair];
+  return f32(weight[tap * params.count + pair]);
 }
 
 @if(turned)
 fn weight_at(pair: u32, tap: u32) -> f32 {
   let cout = params.count / params.cin;
-  return weight[(8u - tap) * params.count + pair % params.cin * cout + pair / params.cin];
+  return f32(weight[(8u - tap) * params.count + pair % params.cin * cout + pair / params.cin]);
 }
 
 // The three taps of column `x`, as values along y.

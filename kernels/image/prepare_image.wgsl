@@ -11,6 +11,7 @@
 // first + rows of image `image`; fourth channel 0.
 // One invocation: one pixel of y. Grid: ceil(rows·w / 64), folded. Deterministic.
 
+import package::shared::element::{Out4};
 import package::shared::grid::flat_index;
 
 struct Params {
@@ -21,7 +22,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> picture: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<Out4>;
 
 const SIZE = 64u;
 
@@ -44,7 +45,7 @@ fn main(
   let place = (params.image * params.height + at.y) * params.width + at.x;
   let placed = vec2u(params.placed_width, params.placed_height);
   if (any(at >= placed)) {
-    y[place] = vec4f();
+    y[place] = Out4();
     return;
   }
   let source = vec2u(params.source_width, params.source_height);
@@ -73,5 +74,5 @@ fn main(
   value = select(value, value.zyx, params.bgr != 0u);
   let mean = vec3f(params.mean0, params.mean1, params.mean2);
   let deviation = vec3f(params.std0, params.std1, params.std2);
-  y[place] = vec4f((value - mean) / deviation, 0.0);
+  y[place] = Out4(vec4f((value - mean) / deviation, 0.0));
 }

@@ -6,10 +6,11 @@
 // row-major order. @if(vectors): channels counts vec4s. One invocation: one pixel's channel (vec4 of channels). Grid:
 // ceil(size of y / 64), folded. Every window must hold a pixel of x (padding at most half the kernel). Deterministic.
 
+import package::shared::element::{In, In4};
 import package::shared::grid::flat_index;
 
-@if(vectors) alias Lane = vec4f;
-@if(!vectors) alias Lane = f32;
+@if(vectors) alias Lane = In4;
+@if(!vectors) alias Lane = In;
 @if(vectors) alias Index = vec4u;
 @if(!vectors) alias Index = u32;
 

@@ -5,10 +5,11 @@
 // x [n, h, w, c], y [n, out_h, out_w, c]; sides below 65,536. @if(vectors): channels counts vec4s. One invocation: one
 // pixel's channel (vec4 of channels). Grid: ceil(size of y / 64), folded. Exact integer arithmetic.
 
+import package::shared::element::{In, In4};
 import package::shared::grid::flat_index;
 
-@if(vectors) alias Lane = vec4f;
-@if(!vectors) alias Lane = f32;
+@if(vectors) alias Lane = In4;
+@if(!vectors) alias Lane = In;
 
 struct Params {
   count: u32,

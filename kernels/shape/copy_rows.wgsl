@@ -6,10 +6,13 @@
 // x, y: f32 in these pitches. @if(vectors): all lengths are counted in vec4, and all are whole ones. One invocation: one
 // element (one vec4). Grid: ceil(rows·width / 64), folded. What lies between the runs of y is left alone.
 
+import package::shared::element::{In, In4, Out, Out4};
 import package::shared::grid::flat_index;
 
-@if(vectors) alias Lane = vec4f;
-@if(!vectors) alias Lane = f32;
+@if(vectors) alias InLane = In4;
+@if(!vectors) alias InLane = In;
+@if(vectors) alias OutLane = Out4;
+@if(!vectors) alias OutLane = Out;
 
 struct Params {
   rows: u32,
@@ -21,8 +24,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> x: array<Lane>;
-@group(0) @binding(2) var<storage, read_write> y: array<Lane>;
+@group(0) @binding(1) var<storage, read> x: array<InLane>;
+@group(0) @binding(2) var<storage, read_write> y: array<OutLane>;
 
 const SIZE = 64u;
 
@@ -38,5 +41,5 @@ fn main(
   }
   let row = i / params.width;
   let k = i % params.width;
-  y[row * params.y_pitch + params.y_offset + k] = x[row * params.x_pitch + params.x_offset + k];
+  y[row * params.y_pitch + params.y_offset + k] = OutLane(x[row * params.x_pitch + params.x_offset + k]);
 }

@@ -12,9 +12,9 @@ fn first_tap(index: u32, count: u32, out_size: vec2u, stride: vec2u, padding: ve
 }
 
 // The number of the input pixel at (batch, y, x), through the batch; negative outside of the image.
-fn input_pixel(batch: i32, y: i32, x: i32, size: vec2u) -> i32 {
-  let inside = y >= 0 && y < i32(size.y) && x >= 0 && x < i32(size.x);
-  return select(-1, (batch * i32(size.y) + y) * i32(size.x) + x, inside);
+fn input_pixel(batch: i32, row: i32, column: i32, size: vec2u) -> i32 {
+  let inside = row >= 0 && row < i32(size.y) && column >= 0 && column < i32(size.x);
+  return select(-1, (batch * i32(size.y) + row) * i32(size.x) + column, inside);
 }
 
 // An output pixel as a gradient of the weights walks over them: position in the image and number of the image.

@@ -15,6 +15,7 @@ const INTERFACES: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     Configuration: 'retinaface/config.ts',
     GivenConfiguration: 'retinaface/given_configuration.ts',
   },
+  'new RetinaFace(device, configuration, options)': { ModelOptions: 'retinaface/retinaface.ts' },
   'model.load(source, options)': { LoadOptions: 'retinaface/retinaface.ts' },
   'model.detect(picture, options)': { DetectOptions: 'retinaface/detect_options.ts' },
   'new FaceTracker(model, options)': { TrackerOptions: 'retinaface/face_tracker.ts' },

@@ -59,7 +59,7 @@ export class Tape implements Disposable {
     this.#gpu = Gpu.of(device);
   }
 
-  /** Asks for the gradient of a tensor; answers the tensor. */
+  /** Asks for the gradient of a tensor; answers the tensor. @throws ArgumentError for one that is not of f32. */
   watch<T extends Tensor>(tensor: T): T {
     checkTensors('Tape.watch', { tensor });
     tensor.assertLive();

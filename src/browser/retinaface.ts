@@ -7,7 +7,7 @@ import { keptTuning } from './tuning.js';
 /** RetinaFace that takes what a page shows as it is, and keeps the weights that it fetches by name in the browser's cache. */
 export class RetinaFace extends AnyRetinaFace {
   static override create(options: CreateOptions = {}): Promise<RetinaFace> {
-    return this.make(options, requestDevice, (device, configuration) => new this(device, configuration));
+    return this.make(options, requestDevice, (...given) => new this(...given));
   }
 
   protected override get host(): ModelHost {

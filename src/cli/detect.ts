@@ -3,6 +3,7 @@ import { drawFaces } from '../image/draw.js';
 import type { Picture } from '../image/picture.js';
 import { makeFolder, readImage, writeImage } from '../node/files.js';
 import { LastingModel } from '../node/lasting.js';
+import type { Precision } from '../nn/parameter.js';
 import { decodePicture } from '../node/other_codecs.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
 import { attempt, type Found as FoundIn, lineOf, readAll, searchAll } from '../scale/find.js';
@@ -13,7 +14,7 @@ import { detectBatch, PART } from './detect_batch.js';
 import { DETECTION_OPTIONS, detectionOf } from './detection_options.js';
 import { DrawnNames } from './drawn_names.js';
 import { type Input, type InputOptions, listInputs, streamInputs } from './inputs.js';
-import { CONFIGURATION_HELP, loadWeights, readConfiguration } from './model_options.js';
+import { CONFIGURATION_HELP, loadWeights, PRECISION, readConfiguration } from './model_options.js';
 import { flag, text, whole, wrong } from './options.js';
 import { Progress } from './progress.js';
 
@@ -33,6 +34,7 @@ sharp is installed. A folder stands for the PNG and JPEG pictures in it, a patte
         'RETINAFACE_WEIGHTS; without, those in the box)',
     }),
     configuration: text({ flag: 'config', value: 'NAME|FILE', help: CONFIGURATION_HELP }),
+    precision: PRECISION,
     json: flag({ help: 'one JSON line a picture, in order' }),
     draw: text({
       value: 'DIR',
@@ -111,6 +113,7 @@ export interface DetectRun {
   readonly weights: string | undefined;
   /** The name of a configuration, or a JSON file. */
   readonly configuration: string | undefined;
+  readonly precision?: Precision | undefined;
   readonly json: boolean;
   readonly draw: string | undefined;
   readonly align?: string | undefined;
@@ -146,7 +149,7 @@ export async function detectPictures(sources: readonly string[], run: DetectRun)
   const names = draw === undefined ? undefined : await DrawnNames.of(draw, listed, streaming);
   const { align, crop, margin = 0, csv } = run;
   const files = await FaceFiles.of({ align, crop, margin, csv }, listed, streaming);
-  using model = new LastingModel(configuration, (loaded) => loadWeights(loaded, run.weights, run.quiet), say);
+  using model = new LastingModel(configuration, (loaded) => loadWeights(loaded, run.weights, run.quiet), say, run);
   const { driver } = await model.about();
   const progress = new Progress(listed.length, run.quiet || streaming);
   let failed = 0;

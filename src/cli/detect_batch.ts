@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Picture } from '../image/picture.js';
 import { readImage } from '../node/files.js';
 import { LastingModel } from '../node/lasting.js';
+import type { Precision } from '../nn/parameter.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
 import { BatchFolder, listOf } from '../scale/batch_folder.js';
 import { type Found, lineOf, readAll, searchAll } from '../scale/find.js';
@@ -25,6 +26,7 @@ export interface BatchRun {
   readonly part: number;
   readonly weights: string | undefined;
   readonly configuration: string | undefined;
+  readonly precision?: Precision | undefined;
   readonly recursive: boolean;
   readonly batch: number;
   readonly quiet: boolean;
@@ -56,7 +58,11 @@ export async function detectBatch(sources: readonly string[], run: BatchRun): Pr
       shard: run.shard,
       list: listOf(inputs.map(({ file }) => file)),
       part: run.part,
-      options: { ...run.detection, size: run.detection.size ?? null },
+      options: {
+        ...run.detection,
+        size: run.detection.size ?? null,
+        ...(run.precision === 'f16' ? { precision: run.precision } : {}),
+      },
       weights: { sha256: createHash('sha256').update(weights.bytes).digest('hex') },
       configuration: configuration ?? null,
       program: await version(),
@@ -77,6 +83,7 @@ export async function detectBatch(sources: readonly string[], run: BatchRun): Pr
         gpu.choices = new Map(Object.entries(await folder.searchOn({ name: gpu.info.description, choices })));
       },
       say,
+      run,
     );
     const progress = new Progress(own.length, run.quiet);
     if (kept > 0) progress.advance(kept, kept);

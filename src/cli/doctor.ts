@@ -49,6 +49,7 @@ export async function diagnosis(): Promise<string> {
       'features',
       ['subgroups', 'shader-f16', 'timestamp-query'].filter((f) => device.features.has(f)).join(', ') || 'none',
     ],
+    ['precision', device.features.has('shader-f16') ? 'f32 and f16' : 'f32 alone: f16 needs shader-f16'],
     ['subgroup size', String(gpu.subgroupSize ?? 'not fixed')],
     ['largest tensor', megabytes(gpu.largestTensor)],
     ['kernels run', works],

@@ -12,12 +12,19 @@ import { ArgumentError, FileError } from '../gpu/errors.js';
 import { figures, writeReport, writeText } from '../node/evaluate_report.js';
 import { makeFolder, readBytes } from '../node/files.js';
 import { LastingModel } from '../node/lasting.js';
+import type { Precision } from '../nn/parameter.js';
 import { pictureFolder, PredictionFolder, readGroundTruth, readPredictions } from '../node/wider_files.js';
 import { MAX_SIDE } from '../retinaface/detect_options.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
 import { type Command, defineCommand, EXIT } from './command.js';
-import { CONFIGURATION_HELP, type ConfigurationOption, readConfiguration, readWeightsOption } from './model_options.js';
+import {
+  CONFIGURATION_HELP,
+  type ConfigurationOption,
+  PRECISION,
+  readConfiguration,
+  readWeightsOption,
+} from './model_options.js';
 import { flag, listOf, nameOf, number, oneOf, parsed, readNumber, text, texts, type Values, whole } from './options.js';
 import { Progress } from './progress.js';
 
@@ -39,6 +46,7 @@ const OPTIONS = {
     help: 'a checkpoint to search the pictures with, or a name that `retinaface weights` lists (also RETINAFACE_WEIGHTS)',
   }),
   config: text({ value: 'NAME|FILE', help: CONFIGURATION_HELP }),
+  precision: PRECISION,
   images: text({ value: 'DIR', help: 'the pictures, EVENT/PICTURE.jpg below it, or PICTURE.jpg' }),
   out: text({
     value: 'DIR',
@@ -84,6 +92,7 @@ const OPTIONS = {
 /** What predictions that are there already cannot follow. */
 const SEARCH_OPTIONS = [
   'config',
+  'precision',
   'protocol',
   'size',
   'flip',
@@ -152,7 +161,17 @@ export const evaluate: Command = defineCommand({
     if (weights !== undefined && source) {
       const { batch = 1 } = values;
       const config = await readConfiguration(values.config, 'evaluate');
-      const searched = await searchWith({ weights, config, source, protocol, out, annotated, batch, quiet });
+      const searched = await searchWith({
+        weights,
+        config,
+        precision: values.precision,
+        source,
+        protocol,
+        out,
+        annotated,
+        batch,
+        quiet,
+      });
       ({ predictions, described } = searched);
       say(searched.words);
     } else if (merged) {
@@ -256,6 +275,7 @@ function shardOption(given: string): Shard {
 async function searchWith(run: {
   readonly weights: string;
   readonly config: ConfigurationOption | undefined;
+  readonly precision: Precision | undefined;
   readonly source: EvaluationSource;
   readonly protocol: Protocol;
   readonly out: string | undefined;
@@ -281,6 +301,7 @@ async function searchWith(run: {
     (words) => {
       if (!run.quiet) process.stderr.write(words);
     },
+    run,
   );
   const { configuration, driver } = await model.about();
   const described = {
@@ -288,6 +309,7 @@ async function searchWith(run: {
     merge: protocol.flip || protocol.scales.length > 1 ? 'box voting' : 'none',
     configuration,
     ...(typeof run.config === 'object' ? { given: run.config } : {}),
+    ...(run.precision === 'f16' ? { precision: run.precision } : {}),
     weights: createHash('sha256').update(bytes).digest('hex'),
   };
   let store: PredictionFolder | undefined;

@@ -10,7 +10,7 @@ import {
 } from '../retinaface/given_configuration.js';
 import { namedWeights, readSource, type WeightsFile } from '../retinaface/weights_source.js';
 import type { ByteProgress } from '../weights/download.js';
-import { wrong } from './options.js';
+import { oneOf, wrong } from './options.js';
 
 /** What `--config` names: a configuration, or what a file says that weights cannot tell. */
 export type ConfigurationOption = ConfigurationName | GivenConfiguration;
@@ -19,6 +19,12 @@ export type ConfigurationOption = ConfigurationName | GivenConfiguration;
 export const CONFIGURATION_HELP =
   'the network; recognised from the weights by default. FILE.json says what weights cannot tell, as ' +
   '{"input":{"order":"rgb"}} or {"levels":[{"stride":8,"sizes":[10,20]},…]}';
+
+/** `--precision`. */
+export const PRECISION = oneOf(['f32', 'f16'], {
+  value: 'f32|f16',
+  help: 'what weights and maps are stored in; f16: half the memory, where the device has shader-f16 (f32)',
+});
 
 /** What `--config` stands for: the name of a configuration, or a JSON file. @throws ArgumentError, FileError. */
 export async function readConfiguration(

@@ -7,7 +7,7 @@ import { PictureFetcher } from '../scale/fetch_picture.js';
 import { checkPlace, LOOPBACK, openService, type Service } from '../scale/service.js';
 import { openServiceMetrics } from '../scale/service_metrics.js';
 import { type Command, defineCommand, EXIT } from './command.js';
-import { CONFIGURATION_HELP, readConfiguration } from './model_options.js';
+import { CONFIGURATION_HELP, PRECISION, readConfiguration } from './model_options.js';
 import { flag, number, parsed, readNumber, text, texts, type Values, whole, wrong } from './options.js';
 import { version } from './version.js';
 
@@ -34,6 +34,7 @@ const options = {
     help: 'as for `retinaface detect`; also RETINAFACE_WEIGHTS',
   }),
   configuration: text({ flag: 'config', value: 'NAME|FILE', help: CONFIGURATION_HELP }),
+  precision: PRECISION,
   size: parsed(
     (given, command, name): 'original' | number =>
       given === 'original' ? given : readNumber(command, name, given, { min: 16, max: MAX_SIDE, integer: true }),
@@ -155,6 +156,7 @@ async function runService(values: Values<typeof options>): Promise<number> {
   const engine = await Engine.open({
     weights: values.weights ?? process.env['RETINAFACE_WEIGHTS'],
     configuration,
+    precision: values.precision,
     batch: values.batch,
     batchWait: values.batchWait,
     threads: values.threads ?? Math.min(8, Math.max(1, availableParallelism() - 1)),

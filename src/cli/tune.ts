@@ -10,7 +10,7 @@ import { Tensor } from '../tensor/tensor.js';
 import { Trainer } from '../train/trainer.js';
 import { tune as measure, type Tuning } from '../tune/tune.js';
 import { type Command, defineCommand, EXIT } from './command.js';
-import { CONFIGURATION_HELP, loadWeights, readConfiguration } from './model_options.js';
+import { CONFIGURATION_HELP, loadWeights, PRECISION, readConfiguration } from './model_options.js';
 import { flag, text, whole, wrong } from './options.js';
 
 /** `retinaface tune`. */
@@ -23,6 +23,7 @@ kernel's numbers. Other ways round sums in another order; a training keeps the w
   options: {
     weights: text({ value: 'FILE', help: 'whose network; the weights in the box by default' }),
     config: text({ value: 'NAME|FILE.json', help: CONFIGURATION_HELP }),
+    precision: PRECISION,
     size: whole({ value: 'N', help: 'edge of the square input, in pixels', min: 32, max: 8192, fallback: 640 }),
     batch: whole({ value: 'N', help: 'pictures of a pass', min: 1, max: 1024, fallback: 1 }),
     training: flag({ help: 'a training step in place of a search' }),
@@ -32,7 +33,7 @@ kernel's numbers. Other ways round sums in another order; a training keeps the w
   },
   notes: `What was kept for other networks and sizes stays. RETINAFACE_TUNING=0 goes by the rules for once; \`retinaface doctor\` says what
 is in force.`,
-  async run({ weights, config, size, batch, training, forget, json, quiet }) {
+  async run({ weights, config, precision, size, batch, training, forget, json, quiet }) {
     const device = await requestDevice();
     try {
       const gpu = Gpu.of(device);
@@ -43,7 +44,7 @@ is in force.`,
       if (weights !== undefined && config !== undefined) {
         throw wrong('tune', 'either --weights or --config', 'both', 'Leave one of them out.');
       }
-      using model = new RetinaFace(device, await readConfiguration(config, 'tune'));
+      using model = new RetinaFace(device, await readConfiguration(config, 'tune'), { precision });
       if (config === undefined || model.configuration === undefined) await loadWeights(model, weights, quiet);
       else model.initialise(1);
       const passes = (): void => {
@@ -76,7 +77,8 @@ function compute(
 ): void {
   const { levels } = network.configuration;
   scope(() => {
-    const x = Tensor.empty(gpu, [batch, size, size, 4], { label: 'network input' });
+    const dtype = training ? 'f32' : network.parameters.precision;
+    const x = Tensor.empty(gpu, [batch, size, size, 4], { dtype, label: 'network input' });
     if (!training) {
       network.infer(x, Tensor.empty(gpu, [anchorCount(levels, size, size), 4]));
       return;

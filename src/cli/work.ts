@@ -4,7 +4,7 @@ import { ResultFile } from '../scale/result_file.js';
 import { needPackages, PictureWorker } from '../scale/worker.js';
 import { serveMetrics } from '../scale/worker_metrics.js';
 import { type Command, defineCommand, EXIT } from './command.js';
-import { CONFIGURATION_HELP, loadWeights, readConfiguration } from './model_options.js';
+import { CONFIGURATION_HELP, loadWeights, PRECISION, readConfiguration } from './model_options.js';
 import { flag, number, text, texts, whole } from './options.js';
 import { QUEUE_OPTIONS, redisOf } from './queue_options.js';
 
@@ -24,6 +24,7 @@ ioredis and ipaddr.js, and prom-client for --metrics.`,
       help: 'as `retinaface detect` takes them (also RETINAFACE_WEIGHTS; without, those in the box)',
     }),
     configuration: text({ flag: 'config', value: 'NAME|FILE', help: CONFIGURATION_HELP }),
+    precision: PRECISION,
     batch: whole({
       value: 'N',
       min: 1,
@@ -81,6 +82,7 @@ ioredis and ipaddr.js, and prom-client for --metrics.`,
       configuration,
       (loaded) => loadWeights(loaded, weights ?? process.env['RETINAFACE_WEIGHTS'], quiet),
       say,
+      values,
     );
     const { driver } = await model.about();
     const file = out === undefined ? undefined : await ResultFile.create(out);

@@ -75,25 +75,21 @@ export function checkOptions<T extends object>(operation: string, options: T, ki
 }
 
 /**
- * Throws an ArgumentError for what is no tensor, and for a tensor of elements of another type; arguments by their names. `any`
- * where every type will do.
+ * Throws an ArgumentError for what is no tensor, and for a tensor of elements of another type; arguments by their names. Several
+ * types have `|` between them, `any` is where every type will do.
  */
-export function checkTensors(
-  operation: string,
-  tensors: Readonly<Record<string, unknown>>,
-  dtype: 'f32' | 'u32' | 'any' = 'f32',
-): void {
+export function checkTensors(operation: string, tensors: Readonly<Record<string, unknown>>, dtype = 'f32'): void {
   for (const name in tensors) {
     const value = tensors[name];
     const given = isObject(value) && 'gpu' in value ? (value['dtype'] as string) : undefined;
-    if (given === dtype || (given !== undefined && dtype === 'any')) continue;
+    if (given !== undefined && (dtype === 'any' || dtype.split('|').includes(given))) continue;
     throw new ArgumentError({
       operation,
-      expected: `${name} to be a tensor${given === undefined ? '' : ` of ${dtype}`}`,
+      expected: `${name} to be a tensor${given === undefined ? '' : ` of ${dtype.replace('|', ' or ')}`}`,
       got: given === undefined ? describe(value) : `one of ${given}`,
       remedy: isPromise(value)
         ? 'Await it: write `await` before it.'
-        : 'Make one of numbers: Tensor.from(device, data, shape).',
+        : 'Make one of numbers, Tensor.from(device, data, shape), or `cast` it.',
     });
   }
 }

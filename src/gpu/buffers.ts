@@ -33,6 +33,8 @@ export interface DeviceBuffer {
   readonly offset: number;
   readonly capacity: number;
   readonly block: Block;
+  /** Its elements are float16: kernels that read or write it are linked for that. */
+  readonly half?: boolean | undefined;
 }
 
 /** What `gpu.memory()` answers. */
@@ -56,6 +58,8 @@ export interface AcquireOptions {
   readonly fresh?: boolean;
   /** For a plan, which may share the buffers of others. */
   readonly planned?: boolean;
+  /** For elements of float16. */
+  readonly half?: boolean;
 }
 
 /** `usedAt` of a block that commands name which are being put together: in no submission yet, and not to be destroyed. */
@@ -142,7 +146,8 @@ export class BufferPool {
     const block = this.#take(capacity, options) ?? this.#takePlanned(capacity, options) ?? this.#make(capacity, label);
     this.#hold(block, asked);
     this.#largest = Math.max(this.#largest, asked);
-    return { id: block.id, bytes: asked, gpu: block.gpu, offset: 0, capacity: block.capacity, block };
+    const { id, gpu, capacity: whole } = block;
+    return { id, bytes: asked, gpu, offset: 0, capacity: whole, block, half: options.half };
   }
 
   /** Some bytes of another buffer, under its id. They are not released: the whole is. */

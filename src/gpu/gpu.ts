@@ -4,9 +4,17 @@ import type { Choice, Choices } from './choices.js';
 import { Commands } from './commands.js';
 import { checkDevice, computesOnCpu } from './device.js';
 import type { DeviceLostError } from './errors.js';
-import { ArgumentError } from './errors.js';
+import { AdapterError, ArgumentError } from './errors.js';
 import { checkGrid, type Grid } from './grid.js';
-import type { KernelBuffers, KernelConditions, KernelConstants, KernelName, KernelParams } from './linker.js';
+import {
+  type KernelBuffers,
+  type KernelConditions,
+  type KernelConstants,
+  type KernelName,
+  type KernelParams,
+  READS_HALF,
+  WRITES_HALF,
+} from './linker.js';
 import { type Bound, Pipelines, type Variant } from './pipelines.js';
 import { Plan } from './plan.js';
 import type { KernelTiming } from './profile.js';
@@ -171,12 +179,24 @@ export class Gpu {
     };
   }
 
+  /** Throws an AdapterError for anything but `f32`, and `f16` on a device that has it. */
+  checkPrecision(precision: string): void {
+    if (precision === 'f32' || (precision === 'f16' && this.device.features.has('shader-f16'))) return;
+    throw new AdapterError({
+      operation: `compute in ${precision}`,
+      expected: "f32, or f16 on a device with the feature 'shader-f16'",
+      got: 'another',
+      remedy: 'Use f32, or open the device with requestDevice().',
+    });
+  }
+
   /** Memory of `bytes`, contents undefined. Not public: `Tensor` is how memory is held. */
   allocate(bytes: number, label: string, options?: AcquireOptions): DeviceBuffer {
     this.#checks.assertAlive();
+    if (options?.half) this.checkPrecision('f16');
     if (this.#rehearsal) return this.#rehearsal.pool.acquire(bytes, label, options);
     if (!this.#recording) return this.#pool.acquire(bytes, label, options);
-    const buffer = this.#pool.acquire(bytes, label, { planned: true });
+    const buffer = this.#pool.acquire(bytes, label, { ...options, planned: true });
     this.#recording.adopt(buffer);
     return buffer;
   }
@@ -338,7 +358,9 @@ export class Gpu {
     checkGrid(name, grid, this.limits.maxComputeWorkgroupsPerDimension);
     if (grid.includes(0)) return;
     const bound = dispatch.buffers as Bound;
-    const variant = { name, conditions, constants };
+    let half = 0;
+    for (const binding in bound) if (bound[binding]?.half) half |= binding === 'y' ? WRITES_HALF : READS_HALF;
+    const variant = { name, conditions, constants, half };
     if (this.#rehearsal) {
       this.#rehearsal.variants.push(variant);
       return;

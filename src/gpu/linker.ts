@@ -1,4 +1,4 @@
-import { KernelError } from './errors.js';
+import { ArgumentError, KernelError } from './errors.js';
 import { type KernelEntry, kernels, type Kernels } from './kernel_table.js';
 
 /** The name of a kernel: its file's, without the ending. */
@@ -20,6 +20,8 @@ export type KernelConstants<N extends KernelName> = Readonly<Record<Kernels[N]['
 /** A kernel linked to plain WGSL, with the map back to its own files. */
 export interface LinkedKernel {
   readonly code: string;
+  /** `kernels/conv/conv2d_forward.wgsl`. */
+  readonly file: string;
   /** `kernels/conv/conv2d_forward.wgsl:42` for an offset in `code`. */
   locate(offset: number): string;
 }
@@ -27,14 +29,21 @@ export interface LinkedKernel {
 /** Ones in the bits of every variant. */
 const ALL = -1;
 
+/** Bits of what is float16: what a kernel reads as `In`, and its `y`, what it writes as `Out` (kernels/shared/element.wgsl). */
+export const READS_HALF = 1;
+export const WRITES_HALF = 2;
+
 /**
- * Puts a kernel together with the functions that it imports, for one choice of conditions and constants.
- * @throws KernelError where a constant of it is missing, and where this build of the library has no such kernel.
+ * Puts a kernel together with the functions that it imports, for one choice of conditions and constants. `half`: bits of
+ * what is float16.
+ * @throws KernelError where a constant of it is missing, and where this build of the library has no such kernel;
+ * ArgumentError where something is float16 for a kernel that takes none.
  */
 export function linkKernel(
   name: KernelName,
   conditions: Readonly<Record<string, boolean | undefined>>,
   constants: Readonly<Record<string, number>>,
+  half = 0,
 ): LinkedKernel {
   const kernel = kernels[name] as KernelEntry | undefined;
   if (!kernel) {
@@ -58,18 +67,33 @@ export function linkKernel(
   const parts = kernel.parts.filter(([, , variants = ALL]) => (variants >>> variant) & 1);
   // Behind the rest, where they move nothing: `enable` comes first, and no other order matters.
   const values = kernel.constants.map((constant) => `const ${constant}=${constants[constant]!};`);
+  if (half && !kernel.half) {
+    throw new ArgumentError({
+      operation: name,
+      expected: 'tensors of f32',
+      got: 'f16',
+      remedy: 'Cast them: only inference computes in f16.',
+    });
+  }
+  const elements = (kernel.half ? ['In', 'Out'] : []).map((type, bit) =>
+    (half >> bit) & 1 ? `alias ${type}=f16;alias ${type}4=vec4h;` : `alias ${type}=f32;alias ${type}4=vec4f;`,
+  );
+  const { file: own = `${name}.wgsl` } = kernel;
+  const enable = half ? 'enable f16;\n' : '';
   return {
-    code: [...parts.map(([text]) => text), ...values].join('\n'),
+    code: enable + [...parts.map(([text]) => text), ...values, ...elements].join('\n'),
+    file: own,
     locate(offset) {
-      let start = 0;
+      let start = enable.length;
       for (const [text, line, , file] of parts) {
         if (offset <= start + text.length) {
           const breaks = text.slice(0, offset - start).split('\n').length - 1;
-          return `${file === undefined ? kernel.file : `kernels/${file}`}:${line + breaks}`;
+          const path = file === undefined ? own : `kernels/${file}`;
+          return line > 0 ? `${path}:${line + breaks}` : path;
         }
         start += text.length + 1;
       }
-      return kernel.file;
+      return own;
     },
   };
 }

@@ -1,7 +1,6 @@
 import type { DeviceBuffer } from './buffers.js';
 import type { Checks } from './checks.js';
 import { ArgumentError, KernelError } from './errors.js';
-import { kernels } from './kernel_table.js';
 import { type KernelName, linkKernel, type LinkedKernel } from './linker.js';
 
 /** Buffers by the names of a kernel's bindings. */
@@ -24,11 +23,13 @@ export interface Pipeline {
   readonly bindings: readonly { readonly name: string; readonly binding: number; readonly writes: boolean }[];
 }
 
-/** Which variant of a kernel is wanted: its conditions and its constants. */
+/** Which variant of a kernel is wanted: its conditions, its constants, and what is float16. */
 export interface Variant {
   readonly name: KernelName;
   readonly conditions: Readonly<Record<string, boolean | undefined>>;
   readonly constants: Readonly<Record<string, number>>;
+  /** Bits: `READS_HALF`, `WRITES_HALF`. */
+  readonly half: number;
 }
 
 const NOTHING = { gpu: undefined, offset: 0, capacity: 0 };
@@ -153,20 +154,20 @@ export class Pipelines {
     const pipeline = this.#checks.guard(
       `compile ${key}`,
       () => this.#device.createComputePipeline(descriptor),
-      (error) => compileError(key, descriptor.compute.module, linked, kernels[variant.name].file, error),
+      (error) => compileError(key, descriptor.compute.module, linked, error),
     );
     return { ...parts, pipeline };
   }
 
   #describe(
     key: string,
-    { name, conditions, constants }: Variant,
+    { name, conditions, constants, half }: Variant,
   ): {
     readonly parts: Omit<Pipeline, 'pipeline'>;
     readonly descriptor: GPUComputePipelineDescriptor;
     readonly linked: LinkedKernel;
   } {
-    const linked = linkKernel(name, conditions, constants);
+    const linked = linkKernel(name, conditions, constants, half);
     // A binding that the variant has not is not in its text.
     const bindings = [...linked.code.matchAll(/@binding\((\d+)\)var<storage,(\w+)>(\w+)/g)]
       .map(([, number, access, binding]) => ({ name: binding!, binding: Number(number), writes: access !== 'read' }))
@@ -202,18 +203,17 @@ export class Pipelines {
   }
 }
 
-function keyOf({ name, conditions, constants }: Variant): string {
+function keyOf({ name, conditions, constants, half }: Variant): string {
   let key: string = name;
   for (const condition in conditions) if (conditions[condition]) key += `+${condition}`;
   for (const constant in constants) key += ` ${constant}=${constants[constant]!}`;
-  return key;
+  return half ? `${key} f16=${half}` : key;
 }
 
 async function compileError(
   key: string,
   module: GPUShaderModule,
   linked: LinkedKernel,
-  file: string,
   error: GPUError,
 ): Promise<KernelError> {
   const { messages } = await module.getCompilationInfo();
@@ -223,7 +223,7 @@ async function compileError(
   return new KernelError({
     operation: `compile ${key}`,
     expected: 'a kernel that this device accepts',
-    got: lines.length > 0 ? lines.join('; ') : `${file}: ${error.message}`,
+    got: lines.length > 0 ? lines.join('; ') : `${linked.file}: ${error.message}`,
     remedy: 'Mend the kernel at that line, or choose a variant that this device supports.',
   });
 }

@@ -1,4 +1,5 @@
 import { batchNorm, foldBatchNorm } from '../ops/batch_norm.js';
+import { cast } from '../ops/cast.js';
 import { concat } from '../ops/concat.js';
 import { keepsWinogradWeight } from '../ops/conv/forward.js';
 import { winogradWeight } from '../ops/conv/winograd.js';
@@ -67,7 +68,8 @@ export class ConvBn {
   constructor(parameters: ParameterList, options: ConvBnOptions) {
     const { conv, norm, kernel, in: cin, out, depthwise, offset } = options;
     this.#options = options;
-    this.#weight = parameters.weight(`${conv}.weight`, [kernel, kernel, depthwise ? 1 : cin, out]);
+    const precision = offset === undefined ? parameters.precision : 'f32';
+    this.#weight = parameters.weight(`${conv}.weight`, [kernel, kernel, depthwise ? 1 : cin, out], precision);
     if (offset !== undefined) {
       const values = 2 * kernel * kernel;
       this.#offset = {
@@ -123,6 +125,8 @@ export class ConvBn {
     const window = { stride, padding: (kernel - 1) / 2, ...(depthwise ? { groups: cin } : {}) };
     if (!this.training && !this.#offset)
       return conv2dWith(undefined, x, this.#weight.tensor, { ...window, ...this.#folded, ...epilogue }, this.#values);
+    // Deformable ones compute in f32.
+    if (x.dtype === 'f16') return scope(() => cast(this.forward(cast(x, 'f32'), epilogue), 'f16'));
     const { residual, slope } = epilogue;
     using filtered = this.#offset ? this.#deformed(x, this.#offset) : conv2d(x, this.#weight.tensor, window);
     return batchNorm(filtered, {

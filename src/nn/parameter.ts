@@ -4,6 +4,9 @@ import { keep } from '../tensor/scope.js';
 import { elements, type Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
 
+/** What weights and activations are stored in. Sums are f32 in both. */
+export type Precision = 'f32' | 'f16';
+
 /** What a network keeps under one dotted name: weights, or the running statistics of a batch norm. */
 export class Parameter implements Disposable {
   /** As in the published checkpoints: `body.stage1.0.0.weight`. */
@@ -14,16 +17,16 @@ export class Parameter implements Disposable {
   readonly trainable: boolean;
   /** The shape on the device: that of `shape` with the input channels of a picture padded from 3 to 4. */
   readonly storedShape: Shape;
-  readonly tensor: Tensor<'f32'>;
+  readonly tensor: Tensor<Precision>;
   /** True: training leaves it as it is, and no gradient is computed for it. */
   frozen = false;
 
-  constructor(gpu: Gpu, name: string, shape: Shape, trainable: boolean) {
+  constructor(gpu: Gpu, name: string, shape: Shape, trainable: boolean, precision: Precision = 'f32') {
     this.name = name;
     this.shape = shape;
     this.trainable = trainable;
     this.storedShape = shape.length === 4 && shape[2] === 3 ? [shape[0]!, shape[1]!, 4, shape[3]!] : shape;
-    this.tensor = keep(Tensor.empty(gpu, this.storedShape, { label: name }));
+    this.tensor = keep(Tensor.empty(gpu, this.storedShape, { dtype: precision, label: name }));
   }
 
   /** Sets the values, row-major in `shape`. */
@@ -40,7 +43,7 @@ export class Parameter implements Disposable {
     this.tensor.write(padded);
   }
 
-  /** The values, row-major in `shape`. */
+  /** The values as they are stored, row-major in `shape`. */
   async read(): Promise<Float32Array<ArrayBuffer>> {
     const stored = await this.tensor.read();
     if (this.storedShape === this.shape) return stored;
@@ -64,15 +67,18 @@ export class Parameter implements Disposable {
 /** The parameters of one network, in the order in which its layers were made. Layers declare theirs when constructed. */
 export class ParameterList implements Disposable {
   readonly gpu: Gpu;
+  /** What the weights of convolutions are stored in, and what flows between them. */
+  readonly precision: Precision;
   readonly #byName = new Map<string, Parameter>();
 
-  constructor(gpu: Gpu) {
+  constructor(gpu: Gpu, precision: Precision = 'f32') {
     this.gpu = gpu;
+    this.precision = precision;
   }
 
   /** Declares a parameter that an optimiser may change. */
-  weight(name: string, shape: Shape): Parameter {
-    return this.#declare(name, shape, true);
+  weight(name: string, shape: Shape, precision?: Precision): Parameter {
+    return this.#declare(name, shape, true, precision);
   }
 
   /** Declares a running statistic. */
@@ -127,8 +133,8 @@ export class ParameterList implements Disposable {
     this.dispose();
   }
 
-  #declare(name: string, shape: Shape, trainable: boolean): Parameter {
-    const parameter = new Parameter(this.gpu, name, shape, trainable);
+  #declare(name: string, shape: Shape, trainable: boolean, precision?: Precision): Parameter {
+    const parameter = new Parameter(this.gpu, name, shape, trainable, precision);
     this.#byName.set(name, parameter);
     return parameter;
   }

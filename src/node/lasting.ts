@@ -5,6 +5,7 @@ import type { Picture } from '../image/picture.js';
 import type { ConfigurationName } from '../retinaface/config.js';
 import type { DetectOptions } from '../retinaface/detect_options.js';
 import type { GivenConfiguration } from '../retinaface/given_configuration.js';
+import type { ModelOptions } from '../retinaface/retinaface.js';
 import { requestDevice } from './device.js';
 import { RetinaFace } from './retinaface.js';
 
@@ -106,9 +107,10 @@ export class LastingModel extends Lasting<RetinaFace> implements Detector {
     configuration: ConfigurationName | GivenConfiguration | undefined,
     load: (model: RetinaFace) => Promise<void>,
     say: (words: string) => void,
+    options: ModelOptions = {},
   ) {
     super(async (device) => {
-      const model = new RetinaFace(device, configuration);
+      const model = new RetinaFace(device, configuration, options);
       await load(model);
       return model;
     }, say);

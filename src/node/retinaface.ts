@@ -7,7 +7,7 @@ import { keptTuning } from './tuning.js';
 /** RetinaFace that also reads pictures and weights from files, and keeps those that it fetches in the user's cache folder. */
 export class RetinaFace extends AnyRetinaFace {
   static override create(options: CreateOptions = {}): Promise<RetinaFace> {
-    return this.make(options, requestDevice, (device, configuration) => new this(device, configuration));
+    return this.make(options, requestDevice, (...given) => new this(...given));
   }
 
   protected override get host(): ModelHost {

@@ -4,13 +4,13 @@ import { ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { formatShape, sameShape, type Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
-import { contiguous } from './layout.js';
+import { contiguous, FLOATS } from './layout.js';
 import { checkSlope, rectifierGradient } from './relu.js';
 
 const sumOfTwo = defineOp<{ a: Tensor; b: Tensor }, { slope: number | undefined }>({
   name: 'add',
   forward({ a, b }, { slope }) {
-    const y = Tensor.empty(a.gpu, a.shape, { label: 'add' });
+    const y = Tensor.empty(a.gpu, a.shape, { dtype: a.dtype, label: 'add' });
     const count4 = Math.ceil(a.size / 4);
     a.gpu.run('add', {
       params: { count4, slope: slope ?? 1 },
@@ -44,7 +44,8 @@ export function checkSameShape(operation: string, a: Shape, b: Shape): void {
  */
 export function add(a: Tensor, b: Tensor, options: { readonly slope?: number } = {}): Tensor {
   checkOptions('add', options, { slope: 'number' });
-  checkTensors('add', { a, b });
+  checkTensors('add', { a }, FLOATS);
+  checkTensors('add', { b }, a.dtype);
   checkSameShape('add', a.shape, b.shape);
   if (options.slope !== undefined) checkSlope('add', options.slope);
   return sumOfTwo({ a, b }, { slope: options.slope });

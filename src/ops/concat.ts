@@ -1,9 +1,10 @@
 import { defineOp } from '../autograd/op.js';
 import { checkTensors, describe } from '../gpu/arguments.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
+import { copyRows } from '../tensor/copy_rows.js';
 import { formatShape, sameShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
-import { around, contiguous, copyRows, resolveAxis } from './layout.js';
+import { around, contiguous, resolveAxis } from './layout.js';
 import { slicePart } from './slice.js';
 
 /** True when these are the channels of one tensor, in order and without a gap: their concatenation exists already. */

@@ -7,6 +7,7 @@ import { columnSums, epilogueGradient, inputGradient, weightGradient } from './c
 import type { Way } from './conv/choice.js';
 import { runForward } from './conv/forward.js';
 import { convGeometry, type ConvGeometry, type WindowOptions } from './conv/geometry.js';
+import { FLOATS } from './layout.js';
 import { multiply } from './multiply.js';
 import { checkSlope } from './relu.js';
 
@@ -35,9 +36,9 @@ const OPTIONS: OptionKinds<Conv2dOptions> = {
   bias: 'tensor',
   scale: 'tensor',
   shift: 'tensor',
-  residual: 'tensor',
+  residual: 'any',
   slope: 'number',
-  into: 'tensor',
+  into: 'any',
 };
 
 // A type, not an interface: an op's inputs are indexed by name.
@@ -61,7 +62,7 @@ const convolve = defineOp<ConvInputs, ConvState>({
   name: 'conv2d',
   forward(inputs, { geometry, slope, into, skeleton, values }) {
     const { x, weight, scale } = inputs;
-    const y = into?.alias() ?? Tensor.empty(x.gpu, geometry.shape, { label: 'conv2d' });
+    const y = into?.alias() ?? Tensor.empty(x.gpu, geometry.shape, { dtype: x.dtype, label: 'conv2d' });
     runForward(skeleton, geometry, { ...inputs, slope, y, values });
     return { output: y, saved: { x, weight, scale, y: slope === undefined ? undefined : y } };
   },
@@ -101,7 +102,8 @@ function scaleGradient(
  *
  * `x` [n, h, w, cin], `weight` [kh, kw, cin / groups, cout]; the result is [n, oh, ow, cout] with
  * oh = floor((h + top + bottom − dilation·(kh − 1) − 1) / stride) + 1. `x`, `residual` and `into` may be channel views.
- * Channels in multiples of 4, in one group or each on its own, take the fast kernels; all others a scalar one.
+ * Channels in multiples of 4, in one group or each on its own, take the fast kernels; all others a scalar one. Where `x` is
+ * f16, `weight` and `residual` are, and the result is unless `into` is f32; sums are f32, and there is no gradient.
  * @throws ShapeError when shapes do not fit; ArgumentError for options that are out of range or exclude each other.
  */
 export function conv2d(x: Tensor, weight: Tensor, options: Conv2dOptions = {}): Tensor {
@@ -120,9 +122,10 @@ export function conv2dWith(
   options: Conv2dOptions = {},
   values?: Tensor,
 ): Tensor {
-  checkTensors('conv2d', { x, weight });
-  const geometry = convGeometry('conv2d', x.shape, weight.shape, options);
   const { bias, scale, residual, slope, into } = options;
+  checkTensors('conv2d', { x, ...(into && { into }) }, FLOATS);
+  checkTensors('conv2d', { weight, ...(residual && { residual }) }, x.dtype);
+  const geometry = convGeometry('conv2d', x.shape, weight.shape, options);
   if (bias && (scale ?? options.shift)) {
     throw new ArgumentError({
       operation: 'conv2d',
@@ -145,16 +148,6 @@ export function conv2dWith(
         expected: `a contiguous ${name}`,
         got: 'a view of some channels',
         remedy: 'Copy those channels into a tensor of their own.',
-      });
-    }
-  }
-  for (const [name, tensor] of Object.entries({ x, weight, scale, shift, residual, into })) {
-    if (tensor && tensor.dtype !== 'f32') {
-      throw new ArgumentError({
-        operation: 'conv2d',
-        expected: `${name} of type f32`,
-        got: tensor.dtype,
-        remedy: 'Make it from a Float32Array.',
       });
     }
   }

@@ -3,12 +3,13 @@ import { defineOp } from '../autograd/op.js';
 import { ArgumentError, ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { scope } from '../tensor/scope.js';
+import { copyRows } from '../tensor/copy_rows.js';
 import { elements, formatShape, sameShape, type Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
 import { columnSums, inputGradient, weightGradient } from './conv/backward.js';
 import { preferredSkeleton, runForward } from './conv/forward.js';
 import { convGeometry, type ConvGeometry, windowParams, type WindowOptions } from './conv/geometry.js';
-import { contiguous, copyRows } from './layout.js';
+import { contiguous } from './layout.js';
 
 /** How the regular taps move over the image, and what is optional. */
 export interface DeformConv2dOptions extends Omit<WindowOptions, 'groups'> {

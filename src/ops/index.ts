@@ -1,5 +1,6 @@
 export { add } from './add.js';
 export { batchNorm, foldBatchNorm, type BatchNormOptions, type BatchNormParameters } from './batch_norm.js';
+export { cast } from './cast.js';
 export { concat } from './concat.js';
 export { conv2d, type Conv2dOptions } from './conv2d.js';
 export { deformConv2d, type DeformConv2dOptions } from './deform_conv2d.js';

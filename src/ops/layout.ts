@@ -1,34 +1,7 @@
 import { ShapeError } from '../gpu/errors.js';
-import { flatGrid } from '../gpu/grid.js';
+import { copyRows } from '../tensor/copy_rows.js';
 import { elements, formatShape, type Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
-
-/** Runs of `width` elements, one every `pitch`, the first after `offset`. */
-interface Rows {
-  readonly tensor: Tensor;
-  readonly pitch: number;
-  readonly offset: number;
-}
-
-/** Copies `rows` runs of `width` elements. */
-export function copyRows(from: Rows, to: Rows, rows: number, width: number): void {
-  const vectors = [width, from.pitch, from.offset, to.pitch, to.offset].every((length) => length % 4 === 0);
-  const lane = vectors ? 4 : 1;
-  if (rows * width === 0) return;
-  from.tensor.gpu.run('copy_rows', {
-    params: {
-      rows,
-      width: width / lane,
-      x_pitch: from.pitch / lane,
-      x_offset: from.offset / lane,
-      y_pitch: to.pitch / lane,
-      y_offset: to.offset / lane,
-    },
-    buffers: { x: from.tensor.buffer, y: to.tensor.buffer },
-    conditions: { vectors },
-    grid: flatGrid((rows * width) / lane, 64),
-  });
-}
 
 /** The tensor itself where its elements lie side by side, else a copy whose elements do (freed by the scope around). */
 export function contiguous(x: Tensor): Tensor {
@@ -49,6 +22,9 @@ export function channelLanes(channels: number): { readonly vectors: boolean; rea
   const vectors = channels % 4 === 0;
   return { vectors, lanes: vectors ? channels / 4 : channels };
 }
+
+/** What operations of inference take. */
+export const FLOATS = 'f32|f16';
 
 /** An axis counted from the end where negative. Throws a ShapeError for one that the tensor does not have. */
 export function resolveAxis(operation: string, shape: Shape, axis: number): number {

@@ -4,7 +4,7 @@ import { ArgumentError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { imageShape, type Shape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
-import { channelLanes, contiguous } from './layout.js';
+import { channelLanes, contiguous, FLOATS } from './layout.js';
 
 /** Windows of `maxPool2d`; a number stands for both axes. */
 export interface MaxPool2dOptions {
@@ -33,7 +33,7 @@ const pooling = defineOp<{ x: Tensor }, { windows: Windows; shape: Shape }>({
     const [batch, height, width, channels] = imageShape('maxPool2d', x.shape);
     const { vectors, lanes } = channelLanes(channels);
     const outShape = [batch, windows.out_height, windows.out_width, channels];
-    const y = Tensor.empty(x.gpu, outShape, { label: 'maxPool2d' });
+    const y = Tensor.empty(x.gpu, outShape, { dtype: x.dtype, label: 'maxPool2d' });
     const argmax = recording
       ? Tensor.empty(x.gpu, outShape, { dtype: 'u32', label: 'argmax of maxPool2d' })
       : undefined;
@@ -69,7 +69,7 @@ const pooling = defineOp<{ x: Tensor }, { windows: Windows; shape: Shape }>({
 export function maxPool2d(x: Tensor, options: MaxPool2dOptions): Tensor {
   checkOptions('maxPool2d', options, { kernel: 'number|array!', stride: 'number|array', padding: 'number|array' });
   const { kernel, stride = kernel, padding = 0 } = options;
-  checkTensors('maxPool2d', { x });
+  checkTensors('maxPool2d', { x }, FLOATS);
   const [, height, width] = imageShape('maxPool2d', x.shape);
   const [kernelY, kernelX] = typeof kernel === 'number' ? [kernel, kernel] : kernel;
   const [strideY, strideX] = typeof stride === 'number' ? [stride, stride] : stride;

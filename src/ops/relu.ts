@@ -3,12 +3,13 @@ import { checkTensors } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { Tensor } from '../tensor/tensor.js';
-import { contiguous } from './layout.js';
+import { contiguous, FLOATS } from './layout.js';
 
-const rectify = defineOp<{ x: Tensor }, { slope: number }>({
+// Pure: whoever rectifies by no op of its own goes without it.
+const rectify = /* @__PURE__ */ defineOp<{ x: Tensor }, { slope: number }>({
   name: 'leakyRelu',
   forward({ x }, { slope }) {
-    const y = Tensor.empty(x.gpu, x.shape, { label: 'relu' });
+    const y = Tensor.empty(x.gpu, x.shape, { dtype: x.dtype, label: 'relu' });
     const count4 = Math.ceil(x.size / 4);
     x.gpu.run('relu', {
       params: { count4, slope },
@@ -47,7 +48,7 @@ export function checkSlope(operation: string, slope: number): void {
 
 /** max(x, 0), element by element. `x`: any shape. */
 export function relu(x: Tensor): Tensor {
-  checkTensors('relu', { x });
+  checkTensors('relu', { x }, FLOATS);
   return rectify({ x }, { slope: 0 });
 }
 
@@ -56,7 +57,7 @@ export function relu(x: Tensor): Tensor {
  * @throws ArgumentError for a negative slope.
  */
 export function leakyRelu(x: Tensor, slope: number): Tensor {
-  checkTensors('leakyRelu', { x });
+  checkTensors('leakyRelu', { x }, FLOATS);
   checkSlope('leakyRelu', slope);
   return rectify({ x }, { slope });
 }

@@ -1,8 +1,9 @@
 import { defineOp } from '../autograd/op.js';
 import { checkOptions, checkTensors } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
+import { copyRows } from '../tensor/copy_rows.js';
 import { Tensor } from '../tensor/tensor.js';
-import { around, contiguous, copyRows, resolveAxis } from './layout.js';
+import { around, contiguous, resolveAxis } from './layout.js';
 
 /** Which part of which axis `slice` takes. */
 export interface SliceOptions {

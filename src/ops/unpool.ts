@@ -4,14 +4,14 @@ import { ArgumentError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { imageShape } from '../tensor/shape.js';
 import { Tensor } from '../tensor/tensor.js';
-import { channelLanes, contiguous } from './layout.js';
+import { channelLanes, contiguous, FLOATS } from './layout.js';
 
 const unpooling = defineOp<{ x: Tensor }, { size: readonly [number, number]; from: readonly [number, number] }>({
   name: 'unpool',
   forward({ x }, { size: [outHeight, outWidth] }) {
     const [batch, height, width, channels] = imageShape('unpool', x.shape);
     const { vectors, lanes } = channelLanes(channels);
-    const y = Tensor.empty(x.gpu, [batch, outHeight, outWidth, channels], { label: 'unpool' });
+    const y = Tensor.empty(x.gpu, [batch, outHeight, outWidth, channels], { dtype: x.dtype, label: 'unpool' });
     const count = batch * outHeight * outWidth * lanes;
     x.gpu.run('unpool', {
       params: { count, height, width, channels: lanes, out_height: outHeight, out_width: outWidth },
@@ -45,7 +45,7 @@ const unpooling = defineOp<{ x: Tensor }, { size: readonly [number, number]; fro
 export function unpool(x: Tensor, options: { readonly size: number | readonly [y: number, x: number] }): Tensor {
   checkOptions('unpool', options, { size: 'number|array!' });
   const { size } = options;
-  checkTensors('unpool', { x });
+  checkTensors('unpool', { x }, FLOATS);
   const [, height, width] = imageShape('unpool', x.shape);
   const [outHeight, outWidth] = typeof size === 'number' ? [size, size] : size;
   // The kernels multiply two sides in 32 bits.

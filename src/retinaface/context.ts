@@ -53,7 +53,9 @@ export class ContextModule {
   forward(x: Tensor): Tensor {
     return scope(() => {
       const quarter = this.#channels / 4;
-      const whole = this.#three.writesInto ? Tensor.empty(x.gpu, x.shape, { label: 'context' }) : undefined;
+      const whole = this.#three.writesInto
+        ? Tensor.empty(x.gpu, x.shape, { dtype: x.dtype, label: 'context' })
+        : undefined;
       const shared = this.#shared.forward(x, { slope: this.#slope });
       const inner = this.#sevenInner.forward(shared, { slope: this.#slope });
       // Each branch writes its channels of the whole; the final ReLU is the same for every element, so it is fused.

@@ -33,7 +33,7 @@ class LevelHead {
     this.#tasks = names.map((name, task) => {
       const values = VALUES[task]!;
       return {
-        weight: parameters.weight(`${name}.conv1x1.weight`, [1, 1, channels, values * anchors]),
+        weight: parameters.weight(`${name}.conv1x1.weight`, [1, 1, channels, values * anchors], parameters.precision),
         bias: parameters.weight(`${name}.conv1x1.bias`, [values * anchors]),
       };
     });
@@ -50,8 +50,8 @@ class LevelHead {
     const side = (of: (task: Task) => Parameter, axis: number): Tensor => {
       const parts = this.#tasks.map((task) => of(task).tensor);
       const rest = -parts.reduce((sum, { shape }) => sum + shape[axis]!, 0) & 3;
-      const { gpu, shape } = parts[0]!;
-      return concat(rest ? [...parts, Tensor.zeros(gpu, shape.with(axis, rest))] : parts, axis);
+      const { gpu, shape, dtype } = parts[0]!;
+      return concat(rest ? [...parts, Tensor.zeros(gpu, shape.with(axis, rest), { dtype })] : parts, axis);
     };
     return { weight: side(({ weight }) => weight, 3), bias: side(({ bias }) => bias, 0) };
   }
@@ -61,9 +61,11 @@ class LevelHead {
     return scope(() => {
       // In training the weights change with every step, and their gradients go through the join.
       const { weight, bias } = training ? this.#join() : this.#fused!;
-      const codes = conv2d(features, weight, { bias });
-      const [n = 0, h = 0, w = 0, values = 0] = codes.shape;
-      return reshape(codes, [n, h * w, values]);
+      const [n = 0, h = 0, w = 0] = features.shape;
+      const shape = [n, h, w, bias.size];
+      // Codes are f32, whatever a network computes in.
+      const into = features.dtype === 'f16' && { into: Tensor.empty(features.gpu, shape, { label: 'codes' }) };
+      return reshape(conv2d(features, weight, { bias, ...into }), [n, h * w, bias.size]);
     });
   }
 

@@ -1,5 +1,6 @@
 import { WeightsError } from '../gpu/errors.js';
 import type { Gpu } from '../gpu/gpu.js';
+import type { Precision } from '../nn/parameter.js';
 import { recogniseBackbone, recogniseConfiguration, recogniseWidth } from '../weights/recognise.js';
 import type { StateDict } from '../weights/state.js';
 import { type Configuration, configurations, narrowed } from './config.js';
@@ -13,6 +14,7 @@ export interface NetworkOptions {
   readonly wanted?: Configuration | undefined;
   /** What changes a recognised configuration. */
   readonly given?: GivenConfiguration | undefined;
+  readonly precision?: Precision | undefined;
   readonly onWritten?: (done: number, total: number) => void;
 }
 
@@ -30,7 +32,7 @@ export function networkOf(gpu: Gpu, tensors: StateDict, source: string, options:
       remedy: 'Start a training from it, `retinaface train --init`, or pass a RetinaFace checkpoint.',
     });
   }
-  const network = new Network(gpu, configurationOf(gpu, tensors, source, options));
+  const network = new Network(gpu, configurationOf(gpu, tensors, source, options), options.precision);
   try {
     const { onWritten } = options;
     writeNetworkState(network, tensors, source, onWritten ? { onWritten } : {});

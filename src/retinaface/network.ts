@@ -2,7 +2,7 @@ import { decodeBoxes } from '../detect/boxes.js';
 import type { Gpu } from '../gpu/gpu.js';
 import { type ConvBn, STATISTICS_MOMENTUM } from '../nn/conv_bn.js';
 import { constant, kaimingNormal, xavierUniform } from '../nn/initialise.js';
-import { ParameterList } from '../nn/parameter.js';
+import { ParameterList, type Precision } from '../nn/parameter.js';
 import { CounterRandom } from '../tensor/random.js';
 import { scope } from '../tensor/scope.js';
 import type { Tensor } from '../tensor/tensor.js';
@@ -41,11 +41,12 @@ export class Network {
   readonly #cascade: Heads | undefined;
   #training = false;
 
-  constructor(gpu: Gpu, configuration: Configuration) {
+  /** `precision`: f16 is for inference alone. */
+  constructor(gpu: Gpu, configuration: Configuration, precision?: Precision) {
     const { backbone, width, pyramid, channels, slope, levels, context, deformable, landmarks, cascade } =
       configuration;
     this.configuration = configuration;
-    const parameters = (this.parameters = new ParameterList(gpu));
+    const parameters = (this.parameters = new ParameterList(gpu, precision));
     const layers = this.#layers;
     this.#backbone =
       backbone === 'resnet50' ? new ResNet50(parameters, layers, width) : new MobileNet(parameters, layers);

@@ -5,6 +5,7 @@ import { Gpu } from '../gpu/gpu.js';
 import type { Face } from '../image/face.js';
 import { checkPicture, type Picture } from '../image/picture.js';
 import type { PictureInput } from '../image/source.js';
+import type { Precision } from '../nn/parameter.js';
 import { type AnyPicture, isOnDevice } from '../ops/device_picture.js';
 import { toParameterNames } from '../weights/names.js';
 import { readWeights } from '../weights/read.js';
@@ -40,8 +41,18 @@ export interface LoadOptions {
   readonly signal?: AbortSignal;
 }
 
+/** How a model computes. */
+export interface ModelOptions {
+  /**
+   * What weights and activations are stored in: `f32`, the default, or `f16`, half the memory and the traffic of it, with sums in
+   * f32, for devices with the feature `shader-f16`; such a model finds the same faces but for small differences, and cannot be
+   * trained.
+   */
+  readonly precision?: Precision | undefined;
+}
+
 /** Options of `RetinaFace.create`. */
-export interface CreateOptions extends LoadOptions {
+export interface CreateOptions extends LoadOptions, ModelOptions {
   /** What `load` takes. Default: the weights in the box. */
   readonly weights?: WeightsSource;
   /** The device to use, which stays the caller's. Without it one is opened, and destroyed with the model. */
@@ -89,6 +100,8 @@ const PARSED = 0.5;
  */
 export class RetinaFace implements Disposable {
   readonly gpu: Gpu;
+  /** What weights and activations are stored in. */
+  readonly precision: Precision;
   readonly #wanted: Configuration | undefined;
   /** What changes the configuration that is recognised from weights. */
   readonly #given: GivenConfiguration | undefined;
@@ -111,27 +124,28 @@ export class RetinaFace implements Disposable {
           remedy: 'Pass { device }.',
         }),
       );
-    return this.make(options, open, (device, configuration) => new this(device, configuration));
+    return this.make(options, open, (...given) => new this(...given));
   }
 
   /** `create` for an entry of the package, which knows how to open a device. */
   protected static async make<M extends RetinaFace>(
     options: CreateOptions,
     open: () => Promise<GPUDevice>,
-    construct: (device: GPUDevice, configuration: CreateOptions['configuration']) => M,
+    construct: (device: GPUDevice, configuration: CreateOptions['configuration'], options: ModelOptions) => M,
   ): Promise<M> {
     checkOptions('RetinaFace.create', options, {
       weights: 'any',
       device: 'any',
       configuration: 'string|object',
+      precision: 'string',
       ...LOAD_OPTIONS,
     });
-    const { weights, device, configuration, ...loading } = options;
+    const { weights, device, configuration, precision, ...loading } = options;
     loading.signal?.throwIfAborted();
     const own = device === undefined ? await open() : undefined;
     let model: M | undefined;
     try {
-      model = construct(device ?? own!, configuration);
+      model = construct(device ?? own!, configuration, { precision });
       await model.load(weights, loading);
     } catch (error) {
       model?.dispose();
@@ -145,10 +159,16 @@ export class RetinaFace implements Disposable {
   /**
    * `configuration`: a name, or an object with what a weights file cannot tell (the edges of anchors, the order of
    * colours); a whole configuration, too. Without it, or without its `name`, it is recognised from the weights.
-   * @throws ArgumentError for an unknown name, or a field that is wrong.
+   * @throws ArgumentError for an unknown name, or a field that is wrong; AdapterError for `f16` on a device without it.
    */
-  constructor(device: GPUDevice, configuration?: ConfigurationName | GivenConfiguration) {
+  constructor(
+    device: GPUDevice,
+    configuration?: ConfigurationName | GivenConfiguration,
+    { precision = 'f32' }: ModelOptions = {},
+  ) {
     this.gpu = Gpu.of(device);
+    this.gpu.checkPrecision(precision);
+    this.precision = precision;
     const { keptChoices } = this.host;
     if (keptChoices) this.gpu.useKeptChoices(() => keptChoices(this.gpu));
     if (typeof configuration === 'string') this.#wanted = configurationNamed(configuration, 'new RetinaFace');
@@ -220,6 +240,7 @@ export class RetinaFace implements Disposable {
       networkOf(this.gpu, tensors, source, {
         wanted: this.#wanted,
         given: this.#given,
+        precision: this.precision,
         onWritten: (done, total) =>
           options.onProgress?.({ stage: 'upload', fraction: PARSED + ((1 - PARSED) * done) / total }),
       }),
@@ -240,7 +261,7 @@ export class RetinaFace implements Disposable {
         remedy: "Name one: new RetinaFace(device, 'context').",
       });
     }
-    const network = new Network(this.gpu, this.#wanted);
+    const network = new Network(this.gpu, this.#wanted, this.precision);
     network.initialise(seed);
     this.#use(network);
   }

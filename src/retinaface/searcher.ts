@@ -186,7 +186,7 @@ export class Searcher implements Disposable {
     const shape = [pictures.length, height, width, 4];
     const key = [...shape, scoreThreshold, nmsThreshold, topK, maxFaces].join(' ');
     const { outputs } = this.#plans.run(key, {
-      inputs: [{ shape, dtype: 'f32', label: 'network input' }],
+      inputs: [{ shape, dtype: this.#network.parameters.precision, label: 'network input' }],
       fill: ([x]) => {
         const placements = pictures.map(({ placement }) => placement);
         const images = pictures.map(({ picture }) => picture);

@@ -200,8 +200,19 @@ export class Engine {
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     this.#child = child;
-    const { configuration, weights, batch, batchWait, threads, maxPixels, maxSize, decodeTimeout } = this.#options;
-    const settings = { configuration, weights, batch, batchWait, threads, maxPixels, maxSize, decodeTimeout };
+    const { configuration, precision, weights, batch, batchWait, threads, maxPixels, maxSize, decodeTimeout } =
+      this.#options;
+    const settings = {
+      configuration,
+      precision,
+      weights,
+      batch,
+      batchWait,
+      threads,
+      maxPixels,
+      maxSize,
+      decodeTimeout,
+    };
     this.#send({ kind: 'open', settings });
     return new Promise((resolve, reject) => {
       let failure: RetinaFaceError | undefined;

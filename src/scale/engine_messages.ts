@@ -1,6 +1,7 @@
 // What a service and the process that searches for it say to each other.
 import type { Problem } from '../gpu/errors.js';
 import type { Face } from '../image/face.js';
+import type { Precision } from '../nn/parameter.js';
 import type { ConfigurationName } from '../retinaface/config.js';
 import type { GivenConfiguration } from '../retinaface/given_configuration.js';
 
@@ -12,6 +13,7 @@ export interface EngineSettings {
   /** A path, an address or a name; the weights in the box without it. */
   readonly weights?: string | undefined;
   readonly configuration?: ConfigurationName | GivenConfiguration | undefined;
+  readonly precision?: Precision | undefined;
   /** Pictures of a batch at most. Default 8 on a GPU, 4 on a driver that computes on the CPU. */
   readonly batch?: number | undefined;
   /** Milliseconds that a picture waits for others of its size. */

@@ -69,7 +69,7 @@ class EngineProcess {
     const say = (words: string): void => {
       send({ kind: 'say', words });
     };
-    const model = new LastingModel(configuration, (loaded) => loaded.load(weights), say);
+    const model = new LastingModel(configuration, (loaded) => loaded.load(weights), say, settings);
     const blank: Picture = { data: new Uint8Array(4 * REHEARSAL ** 2), width: REHEARSAL, height: REHEARSAL };
     await model.detect([blank], { size: Math.min(REHEARSAL, maxSize) });
     const about = await model.use((held: RetinaFace) =>

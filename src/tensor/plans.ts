@@ -4,7 +4,7 @@ import type { Gpu } from '../gpu/gpu.js';
 import type { Plan } from '../gpu/plan.js';
 import { keep, scope } from './scope.js';
 import { elements, type Shape } from './shape.js';
-import { type DType, Tensor } from './tensor.js';
+import { bytesOf, type DType, Tensor } from './tensor.js';
 
 /** An input of a plan: what the tensor that is filled before each use is like. */
 export interface PlanInput {
@@ -118,7 +118,8 @@ export class Plans<R = undefined> implements Disposable {
     let kept = false;
     try {
       for (const input of inputs) {
-        const buffer = gpu.allocate(elements(input.shape) * 4, input.label, { planned: true });
+        const bytes = bytesOf(elements(input.shape), input.dtype);
+        const buffer = gpu.allocate(bytes, input.label, { planned: true, half: input.dtype === 'f16' });
         made.push(keep(Tensor.over(gpu, buffer, input)));
       }
       fill(made);
@@ -169,6 +170,6 @@ export class Plans<R = undefined> implements Disposable {
 /** The contents of an output in a tensor of their own. */
 function copyOf(gpu: Gpu, { buffer, shape, dtype, label }: Output): Tensor {
   const copy = Tensor.empty(gpu, shape, { dtype, label });
-  gpu.copy(buffer, copy.buffer, copy.size * 4);
+  gpu.copy(buffer, copy.buffer, Math.ceil(bytesOf(copy.size, dtype) / 4) * 4);
   return copy;
 }

@@ -2,19 +2,29 @@ import type { DeviceBuffer } from '../gpu/buffers.js';
 import { describe } from '../gpu/arguments.js';
 import { ArgumentError, DisposedError, ShapeError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
+import { copyAll } from './copy_rows.js';
 import { register } from './scope.js';
 import { checkShape, elements, formatShape, type Shape } from './shape.js';
 
-/** Element types; all of four bytes. Networks compute in `f32`, indices and counts are `u32`. */
-export type DType = 'f32' | 'u32' | 'i32';
+/**
+ * Element types, of four bytes each but for `f16`, of two. Networks compute in `f32`, indices and counts are `u32`; what
+ * inference alone uses may be kept in `f16`, on devices with the feature `shader-f16`.
+ */
+export type DType = 'f32' | 'f16' | 'u32' | 'i32';
+
+/** Bytes of so many elements. */
+export function bytesOf(count: number, dtype: DType): number {
+  return count * (dtype === 'f16' ? 2 : 4);
+}
 
 interface DTypeArrays {
   readonly f32: Float32Array<ArrayBuffer>;
+  readonly f16: Float32Array<ArrayBuffer>;
   readonly u32: Uint32Array<ArrayBuffer>;
   readonly i32: Int32Array<ArrayBuffer>;
 }
 
-const ARRAYS = { f32: Float32Array, u32: Uint32Array, i32: Int32Array } as const;
+const ARRAYS = { f32: Float32Array, f16: Float32Array, u32: Uint32Array, i32: Int32Array } as const;
 
 /** Memory shared by a tensor and its views; freed with the last of them. */
 interface Storage {
@@ -141,14 +151,15 @@ export class Tensor<D extends DType = DType> implements Disposable {
     options: { readonly dtype?: D; readonly label?: string; readonly fresh?: boolean },
   ): Tensor<D> {
     const gpu = Gpu.of(device);
-    const { label = 'tensor', fresh = false } = options;
+    // The caller that names no type gets the default of the type parameter.
+    const { label = 'tensor', fresh = false, dtype = 'f32' as D } = options;
     checkShape(`allocate ${label}`, shape);
-    const buffer = gpu.allocate(elements(shape) * 4, `${label} ${formatShape(shape)}`, { fresh });
+    const half = dtype === 'f16';
+    const buffer = gpu.allocate(bytesOf(elements(shape), dtype), `${label} ${formatShape(shape)}`, { fresh, half });
     return new Tensor({
       storage: { gpu, buffer, holders: 0 },
       shape: [...shape],
-      // The caller that names no type gets the default of the type parameter.
-      dtype: options.dtype ?? ('f32' as D),
+      dtype,
       label,
       id: nextId++,
       pitch: shape.at(-1) ?? 1,
@@ -263,22 +274,28 @@ export class Tensor<D extends DType = DType> implements Disposable {
   }
 
   /**
-   * Some elements of this tensor, from `start` on (a multiple of 64, the alignment that every device accepts), as a tensor
-   * of `shape` that shares its memory. No kernel may read one part and write another.
+   * Some elements of this tensor, from `start` on (a multiple of 256 bytes, the alignment that every device accepts), as a
+   * tensor of `shape` that shares its memory. No kernel may read one part and write another.
    * @throws ArgumentError where the part is not aligned or reaches past the end.
    */
   part(start: number, shape: Shape, label = this.label): Tensor<D> {
     const size = elements(shape);
-    if (!Number.isInteger(start / 64) || start < 0 || start + size > this.size || !this.contiguous) {
+    if (
+      !Number.isInteger(bytesOf(start, this.dtype) / 256) ||
+      start < 0 ||
+      start + size > this.size ||
+      !this.contiguous
+    ) {
       throw new ArgumentError({
         operation: `part of ${this.label}`,
-        expected: `${size} elements from a multiple of 64 on, inside ${this.size} contiguous ones`,
+        expected: `${size} elements from a multiple of 256 bytes on, inside ${this.size} contiguous ones`,
         got: `element ${start}`,
-        remedy: 'Lay parts out in steps of 64 elements.',
+        remedy: 'Lay parts out in steps of 256 bytes, 64 elements of f32.',
       });
     }
     const home = this.#storage;
-    const buffer = home.gpu.part(this.buffer, start * 4, Math.max(16, Math.ceil(size / 4) * 16));
+    const bytes = Math.max(16, Math.ceil(bytesOf(size, this.dtype) / 16) * 16);
+    const buffer = home.gpu.part(this.buffer, bytesOf(start, this.dtype), bytes);
     home.holders++;
     return new Tensor({
       storage: { gpu: home.gpu, buffer, holders: 0, home },
@@ -306,7 +323,8 @@ export class Tensor<D extends DType = DType> implements Disposable {
     const storage = this.#storage;
     const home = whole.#storage;
     const { buffer } = storage;
-    const room = Number.isInteger(start / 64) && start >= 0 && start * 4 + buffer.bytes <= whole.buffer.bytes;
+    const from = bytesOf(start, whole.dtype);
+    const room = Number.isInteger(from / 256) && start >= 0 && from + buffer.bytes <= whole.buffer.bytes;
     if (!room || !whole.contiguous || home.gpu !== storage.gpu || home === storage || home === storage.home) {
       throw new ArgumentError({
         operation: `move ${this.label} into ${whole.label}`,
@@ -317,7 +335,7 @@ export class Tensor<D extends DType = DType> implements Disposable {
     }
     // A rehearsal moves nothing.
     if (!home.buffer.gpu) return;
-    const part = home.gpu.part(whole.buffer, start * 4, buffer.bytes);
+    const part = home.gpu.part(whole.buffer, from, buffer.bytes);
     home.gpu.copy(buffer, part, buffer.bytes);
     free(storage);
     storage.buffer = part;
@@ -334,6 +352,11 @@ export class Tensor<D extends DType = DType> implements Disposable {
         got: 'a view of some channels',
         remedy: 'Read the whole tensor that it is a part of.',
       });
+    }
+    if (this.dtype === 'f16') {
+      using wide = Tensor.empty(this.gpu, this.shape, { label: this.label });
+      copyAll(this, wide);
+      return (await wide.read()) as DTypeArrays[D];
     }
     const bytes = await this.gpu.read(this.buffer, this.size * 4);
     return new ARRAYS[this.dtype](bytes) as DTypeArrays[D];
@@ -361,7 +384,10 @@ export class Tensor<D extends DType = DType> implements Disposable {
         remedy: 'Pass as many elements as the tensor has.',
       });
     }
-    this.gpu.upload(this.buffer, data);
+    if (this.dtype === 'f16') {
+      using wide = Tensor.from(this.gpu, data as Float32Array, this.shape, this.label);
+      copyAll(wide, this);
+    } else this.gpu.upload(this.buffer, data);
   }
 
   /** Frees this handle; a second call does nothing. */

@@ -85,7 +85,7 @@ export class RunningStatistics implements Disposable {
   }
 
   #flatten(statistics: readonly Parameter[], label: string): Flat {
-    const named = statistics.map(({ name, tensor }) => ({ name, value: tensor }));
+    const named = statistics.map(({ name, tensor }) => ({ name, value: tensor as Tensor<'f32'> }));
     const { lengths, places } = new BucketLayout(this.#gpu, named, Infinity);
     const [length = 0] = lengths;
     const values = keep(Tensor.zeros(this.#gpu, [length], { label }));

@@ -3,10 +3,10 @@ import { checkOptions } from '../gpu/arguments.js';
 import { Tape } from '../autograd/tape.js';
 import { AnchorCache } from '../detect/anchor_cache.js';
 import { type FaceTargets, targetSizes } from '../detect/match.js';
-import { DeviceLostError, DeviceMismatchError } from '../gpu/errors.js';
+import { ArgumentError, DeviceLostError, DeviceMismatchError } from '../gpu/errors.js';
 import { add } from '../ops/add.js';
 import { concat } from '../ops/concat.js';
-import { contiguous, copyRows } from '../ops/layout.js';
+import { contiguous } from '../ops/layout.js';
 import { reshape } from '../ops/reshape.js';
 import {
   countAnchors,
@@ -18,6 +18,7 @@ import {
 } from '../retinaface/loss.js';
 import type { Configuration } from '../retinaface/config.js';
 import type { Network } from '../retinaface/network.js';
+import { copyRows } from '../tensor/copy_rows.js';
 import { scope } from '../tensor/scope.js';
 import { type PlanResult, Plans } from '../tensor/plans.js';
 import type { Shape } from '../tensor/shape.js';
@@ -163,14 +164,22 @@ export class Trainer implements Disposable {
       bucketBytes: 'number',
     });
     const { loss, cascadeLoss, frozenStatistics = false, offsetRate = 0.1, ranks, ...sgd } = options;
-    const { gpu } = network.parameters;
+    const { gpu, precision } = network.parameters;
+    if (precision !== 'f32') {
+      throw new ArgumentError({
+        operation: 'new Trainer',
+        expected: 'a network of f32',
+        got: `one of ${precision}`,
+        remedy: 'Make the model without a precision.',
+      });
+    }
     this.network = network;
     this.#loss = loss ?? defaultLoss(network.configuration);
     this.#cascadeLoss = cascadeLoss ?? REPORT_CASCADE_LOSS;
     this.#frozenStatistics = frozenStatistics;
     const parameters: SgdParameter[] = [...network.parameters.learning()].map(({ name, tensor }) => ({
       name,
-      value: tensor,
+      value: tensor as Tensor<'f32'>,
       ...(name.includes('.offset.') ? { rateMultiplier: offsetRate } : {}),
     }));
     this.optimiser = new Sgd(gpu, parameters, sgd);

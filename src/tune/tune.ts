@@ -53,6 +53,8 @@ const GAIN = 0.95;
  * result, that rounding explains: sums of n terms differ by some √n·2⁻²⁴, n up to 10⁶; Winograd's F(4×4) by 10⁻⁵.
  */
 const TOLERANCE = 1e-4;
+/** The same of results in f16, which may be rounded the other way: by 2⁻¹⁰ of a number. */
+const TOLERANCE_F16 = 2 ** -10 + TOLERANCE;
 
 /**
  * Measures every way of each computation that `compute` encodes, at its sizes and on this device, against the one that the
@@ -115,7 +117,7 @@ async function measure(
   for (const way of waysOf(gpu, computation)) {
     const found = await numbers(trial, way);
     if (!found) continue;
-    if (!same(found, expected!)) wrong.push(way);
+    if (!same(found, expected!, computation.half ? TOLERANCE_F16 : TOLERANCE)) wrong.push(way);
     else if ((await time(way, 1)) < HOPELESS * first) candidates.push(way);
   }
   const repeats = Math.min(MOST_REPEATS, Math.max(1, Math.round(SPAN / Math.max(1e-3, first))));
@@ -151,14 +153,14 @@ async function numbers(trial: ConvTrial, way: Way): Promise<Float32Array | undef
   }
 }
 
-function same(found: Float32Array, expected: Float32Array): boolean {
+function same(found: Float32Array, expected: Float32Array, tolerance: number): boolean {
   let [largest, apart] = [0, 0];
   for (const [i, value] of expected.entries()) {
     largest = Math.max(largest, Math.abs(value));
     // A NaN stays one.
     apart = Math.max(apart, Math.abs(found[i]! - value));
   }
-  return apart <= TOLERANCE * largest;
+  return apart <= tolerance * largest;
 }
 
 export function median(values: readonly number[]): number {

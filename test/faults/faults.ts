@@ -38,8 +38,8 @@ export const FAULTS: readonly Fault[] = [
   {
     what: 'the row below the image counts as inside',
     kernel: 'shared/conv',
-    find: 'y < i32(size.y)',
-    replace: 'y <= i32(size.y)',
+    find: 'row < i32(size.y)',
+    replace: 'row <= i32(size.y)',
     file: CONV,
     test: 'conv2d agrees with the float64 twin by every way: 3×3, batch 3',
   },

@@ -94,10 +94,10 @@ test('every kernel links without conditions, and its errors point at its own fil
     const main = linked.code.indexOf('fn main');
     assert.notEqual(main, -1, name);
     const line =
-      readFileSync(kernel.file, 'utf8')
+      readFileSync(kernel.file!, 'utf8')
         .split('\n')
         .findIndex((text) => text.includes('fn main')) + 1;
-    assert.equal(linked.locate(main), `${kernel.file}:${line}`);
+    assert.equal(linked.locate(main), `${kernel.file!}:${line}`);
   }
 });
 

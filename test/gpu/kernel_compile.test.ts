@@ -3,7 +3,14 @@ import { create } from 'webgpu';
 import { test } from 'uvu';
 import { linkerOf, linkVariant, readKernels } from '../../tools/link-kernels.mjs';
 import { kernels, type Kernels } from '../../src/gpu/kernel_table.js';
-import { type KernelConstants, type KernelName, linkKernel, type LinkedKernel } from '../../src/gpu/linker.js';
+import {
+  type KernelConstants,
+  type KernelName,
+  linkKernel,
+  type LinkedKernel,
+  READS_HALF,
+  WRITES_HALF,
+} from '../../src/gpu/linker.js';
 
 /** Kernels that want constants. */
 type WithConstants = {
@@ -65,7 +72,7 @@ const CONSTANTS: { readonly [N in WithConstants]: readonly KernelConstants<N>[] 
 const gpu = create(['backend=null', 'enable-dawn-features=allow_unsafe_apis']);
 const adapter = await gpu.requestAdapter();
 assert.ok(adapter, 'Dawn has its null adapter');
-const device = await adapter.requestDevice({ requiredFeatures: ['subgroups'] });
+const device = await adapter.requestDevice({ requiredFeatures: ['subgroups', 'shader-f16'] });
 
 test.after(() => {
   device.destroy();
@@ -104,7 +111,7 @@ async function faults(name: KernelName, linked: LinkedKernel): Promise<string[]>
     compute: { module, entryPoint: 'main' },
   });
   const error = await device.popErrorScope();
-  if (error && found.length === 0) found.push(`${kernels[name].file}: ${error.message}`);
+  if (error && found.length === 0) found.push(`${linked.file}: ${error.message}`);
   return found;
 }
 
@@ -127,6 +134,32 @@ for (const name of Object.keys(kernels) as KernelName[]) {
   });
 }
 
+test('what takes float16 compiles with it, and its lines know their place', async () => {
+  const taken = new Set<string>();
+  for (const name of Object.keys(kernels) as KernelName[]) {
+    const [constants] = name in CONSTANTS ? CONSTANTS[name as WithConstants] : [{}];
+    const every = variants(kernels[name].conditions);
+    if (kernels[name].half !== true) {
+      const refused = { name: 'ArgumentError', expected: 'tensors of f32', got: 'f16' };
+      assert.throws(() => linkKernel(name, every[0]!, constants, READS_HALF), refused);
+      continue;
+    }
+    taken.add(name);
+    for (const conditions of [every[0]!, every.at(-1)!]) {
+      const main = ({ code }: LinkedKernel) => code.indexOf('fn main');
+      const whole = linkKernel(name, conditions, constants);
+      for (const half of [READS_HALF, WRITES_HALF, READS_HALF | WRITES_HALF]) {
+        // What moves elements as they are has one type for both sides.
+        if (half !== (READS_HALF | WRITES_HALF) && (name === 'max_pool2d' || name === 'unpool')) continue;
+        const linked = linkKernel(name, conditions, constants, half);
+        assert.deepEqual(await faults(name, linked), [], `${name} ${described({ ...conditions, ...constants, half })}`);
+        assert.equal(linked.locate(main(linked)), whole.locate(main(whole)));
+      }
+    }
+  }
+  assert.equal([...taken].filter((name) => name.startsWith('conv2d_forward')).length, 6);
+});
+
 test('a kernel put together is what wesl links, whose lines know their place', () => {
   const { kernels: described, sources } = readKernels();
   const linker = linkerOf(sources);
@@ -138,7 +171,10 @@ test('a kernel put together is what wesl links, whose lines know their place', (
     for (const conditions of variants(kernels[name].conditions)) {
       const linked = linkKernel(name, conditions, constants);
       const expected = linkVariant(described[name]!, conditions, constants, linker);
-      assert.deepEqual(text(linked.code.split('\n')), text(expected.map((line) => line.text)));
+      // The types of elements are put to it, used or not.
+      const isElement = (line: string) => /^alias (In|Out)4?=/.test(line);
+      const rest = (lines: readonly string[]) => text(lines.filter((line) => !isElement(line)));
+      assert.deepEqual(rest(linked.code.split('\n')), rest(expected.map((line) => line.text)));
       for (const { text: line, file, line: at } of expected) {
         // A line of its own, wherever it stands again: `}` is everywhere.
         const first = linked.code.indexOf(line);
@@ -146,6 +182,7 @@ test('a kernel put together is what wesl links, whose lines know their place', (
           line.length > 20 &&
           linked.code.lastIndexOf(line) === first &&
           file !== 'constants.wgsl' &&
+          !isElement(line) &&
           !line.startsWith('const ')
         )
           assert.equal(linked.locate(first), `kernels/${file}:${at}`);

@@ -19,6 +19,8 @@ export interface ConvComputation {
   readonly operation: 'forward' | 'weight gradient';
   readonly geometry: ConvGeometry;
   readonly kept: boolean;
+  /** Of f16. */
+  readonly half: boolean;
 }
 
 /** Dense, with channels in whole vectors: others have one kernel each. */
@@ -35,14 +37,15 @@ export function chosenWay(
   operation: ConvComputation['operation'],
   geometry: ConvGeometry,
   kept = false,
+  half = false,
 ): Way | undefined {
   if (!gpu.choosing || !hasWays(geometry)) return undefined;
   const { batch, outH, outW, cin, cout, kernelH, kernelW, strideY, strideX, dilationY, dilationX } = geometry;
   const pixels = Math.round(Math.log2(Math.max(1, batch * outH * outW)));
   const key =
     `conv2d ${operation} ${kernelH}×${kernelW} /${strideY}×${strideX} *${dilationY}×${dilationX} ` +
-    `${cin}→${cout} 2^${pixels}${kept ? ' kept' : ''}`;
-  const computation: ConvComputation = { operation, geometry, kept };
+    `${cin}→${cout} 2^${pixels}${kept ? ' kept' : ''}${half ? ' f16' : ''}`;
+  const computation: ConvComputation = { operation, geometry, kept, half };
   const way = gpu.choose({ key, computation });
   return way !== undefined && isWay(gpu, way) ? way : undefined;
 }

@@ -131,7 +131,7 @@ function aligned(tensor: Tensor | undefined): boolean {
 export function runForward(given: Way | undefined, geometry: ConvGeometry, operands: ConvOperands): void {
   const { x, weight, scale, shift, residual, slope, y, order } = operands;
   const { gpu } = x;
-  const chosen = given ?? chosenWay(gpu, 'forward', geometry, operands.values !== undefined);
+  const chosen = given ?? chosenWay(gpu, 'forward', geometry, operands.values !== undefined, x.dtype === 'f16');
   const { skeleton: way, tile } = wayParts(chosen);
   const skeleton = directSkeleton(gpu, way, geometry, SMALLEST_TILE);
   const { cin, cout, groups } = geometry;
@@ -241,7 +241,7 @@ export function runForward(given: Way | undefined, geometry: ConvGeometry, opera
     if (cout4 < LANES) {
       const ROWS = Math.min(4, Math.max(1, Math.floor(16 / cout4)));
       const grid = flatGrid(Math.ceil(pixels / (LANES * ROWS)), 1);
-      gpu.run('conv2d_forward_narrow', { ...shared, constants: { LANES, ROWS, COLS: cout4 }, grid });
+      gpu.run('conv2d_forward_narrow', { ...product, constants: { LANES, ROWS, COLS: cout4 }, grid });
     } else {
       runBroadcast(gpu, product);
     }
@@ -254,5 +254,5 @@ export function runForward(given: Way | undefined, geometry: ConvGeometry, opera
   const ROWS = 4;
   const COLS = cout4 % 4 === 0 ? 4 : cout4 % 2 === 0 ? 2 : 1;
   const grid = flatGrid(Math.ceil(pixels / ROWS) * (cout4 / COLS), 64);
-  gpu.run('conv2d_forward_plain', { ...shared, constants: { ROWS, COLS }, grid });
+  gpu.run('conv2d_forward_plain', { ...product, constants: { ROWS, COLS }, grid });
 }

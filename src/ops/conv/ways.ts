@@ -1,6 +1,7 @@
 import type { Gpu } from '../../gpu/gpu.js';
 import { Tensor } from '../../tensor/tensor.js';
 import { scope } from '../../tensor/scope.js';
+import { cast } from '../cast.js';
 import { weightGradient } from './backward.js';
 import { runForward } from './forward.js';
 import type { ConvGeometry } from './geometry.js';
@@ -29,10 +30,15 @@ export interface ConvTrial extends Disposable {
 }
 
 /** Makes a convolution like one that a network has, of numbers from `draw`. @throws LimitError where it does not fit. */
-export function convTrial(gpu: Gpu, { operation, geometry, kept }: ConvComputation, draw: () => number): ConvTrial {
+export function convTrial(
+  gpu: Gpu,
+  { operation, geometry, kept, half }: ConvComputation,
+  draw: () => number,
+): ConvTrial {
   const tensor = (shape: readonly number[]): Tensor => {
     const count = shape.reduce((product, side) => product * side, 1);
-    return Tensor.from(gpu, Float32Array.from({ length: count }, draw), shape);
+    const exact = Tensor.from(gpu, Float32Array.from({ length: count }, draw), shape);
+    return half ? cast(exact, 'f16') : exact;
   };
   const { batch, inH, inW, cin, cout, kernelH, kernelW, shape } = geometry;
   const made = scope(() => {
@@ -45,7 +51,7 @@ export function convTrial(gpu: Gpu, { operation, geometry, kept }: ConvComputati
   return {
     encode(way) {
       if (operation === 'weight gradient') return weightGradient(way, geometry, x, other);
-      const y = Tensor.empty(gpu, shape, { label: 'trial of conv2d' });
+      const y = Tensor.empty(gpu, shape, { dtype: x.dtype, label: 'trial of conv2d' });
       runForward(way, geometry, { ...BARE, x, weight: other, y, values });
       return y;
     },
@@ -58,8 +64,8 @@ export function convTrial(gpu: Gpu, { operation, geometry, kept }: ConvComputati
 const BARE = { scale: undefined, shift: undefined, residual: undefined, slope: undefined };
 
 /** A convolution in words, for tables. */
-export function wordsOfConv({ operation, geometry }: ConvComputation): string {
-  return `${operation} ${sizesOf(geometry)}`;
+export function wordsOfConv({ operation, geometry, half }: ConvComputation): string {
+  return `${operation} ${sizesOf(geometry)}${half ? ' f16' : ''}`;
 }
 
 function sizesOf({ batch, kernelH, kernelW, cin, cout, outH, outW, strideY }: ConvGeometry): string {
