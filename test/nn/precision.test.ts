@@ -219,16 +219,16 @@ testHalf('what computes in f32 alone refuses f16, and so does a tape', () => {
   using weight = upload(exact('weight', [1, 1, 4, 4]));
   using halved = cast(weight, 'f16');
   const says = (words: RegExp) => (error: unknown) => error instanceof ArgumentError && words.test(error.message);
-  assert.throws(() => sum(x), says(/sum: expected tensors of f32, got f16/));
-  assert.throws(() => add(x, wide), says(/add: expected b of type f16, got f32/));
-  assert.throws(() => conv2d(x, weight), says(/conv2d: expected weight of type f16, got f32/));
-  assert.throws(() => conv2d(wide, halved), says(/conv2d: expected weight of type f32, got f16/));
+  assert.throws(() => sum(x), says(/sum: expected x to be a tensor of f32, got one of f16/));
+  assert.throws(() => add(x, wide), says(/add: expected b to be a tensor of f16, got one of f32/));
+  assert.throws(() => conv2d(x, weight), says(/conv2d: expected weight to be a tensor of f16, got one of f32/));
+  assert.throws(() => conv2d(wide, halved), says(/conv2d: expected weight to be a tensor of f32, got one of f16/));
   assert.throws(
     () => conv2d(x, halved, { bias: cast(upload(exact('bias', [4])), 'f16') }),
-    says(/conv2d: expected shift of type f32/),
+    says(/conv2d: expected bias to be a tensor of f32/),
   );
   using tape = new Tape(gpu);
-  assert.throws(() => tape.watch(x), says(/Tape\.watch: expected a tensor of f32/));
+  assert.throws(() => tape.watch(x), says(/Tape\.watch: expected tensor to be a tensor of f32/));
 });
 
 test('a device without f16 says what it lacks', async () => {
@@ -242,8 +242,10 @@ test('a device without f16 says what it lacks', async () => {
   bare.destroy();
 });
 
-function coordinates({ box, landmarks }: Face): number[] {
-  return [box, ...Object.values(landmarks!)].flatMap((each) => Object.values(each) as number[]);
+function coordinates({ box: { x1, y1, x2, y2 }, landmarks }: Face): number[] {
+  const { leftEye, rightEye, nose, leftMouth, rightMouth } = landmarks!;
+  const points = [leftEye, rightEye, nose, leftMouth, rightMouth];
+  return [x1, y1, x2, y2, ...points.flatMap(({ x, y }) => [x, y])];
 }
 
 /** Bytes that a pass takes. */
