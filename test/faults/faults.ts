@@ -739,8 +739,8 @@ export const FAULTS: readonly Fault[] = [
   {
     what: 'candidates of all images are decoded from the codes of the first',
     kernel: 'detect/sort_decode',
-    find: 'row * params.count + index], anchor',
-    replace: 'index], anchor',
+    find: 'boxes[first + index]',
+    replace: 'boxes[index]',
     file: 'detect/select.test.ts',
     test: 'each image has its own codes',
   },
