@@ -97,6 +97,8 @@ export class GradientBuckets implements Disposable {
    */
   places(): Map<number, Tensor> {
     const free = this.#parameters.map(({ value }, index) => [value.id, this.#views[index]!] as const);
+    // Who begins to write there may fail.
+    this.#filled = free.map(() => true);
     return new Map(free.filter((_, index) => !this.#added[index]));
   }
 

@@ -82,6 +82,20 @@ test('what lies in memory behind a gradient stays out of the bucket, and a chann
   for (const tensor of [wide, gradient, rows, view, ...parameters.map(({ value }) => value)]) tensor.dispose();
 });
 
+test('what a step that failed wrote into a place is zero after the next one', async () => {
+  const parameters = parametersOf([[4], [5]]);
+  using buckets = new GradientBuckets(gpu, parameters);
+  using gradient = Tensor.from(gpu, [1, 2, 3, 4], [4]);
+  const place = buckets.places().get(parameters[0]!.value.id)!;
+  gpu.copy(gradient.buffer, place.buffer, 16);
+  using other = Tensor.from(gpu, [1, 2, 3, 4, 5], [5]);
+  buckets.add(1, other);
+  assert.deepEqual([...buckets.places().keys()], [parameters[0]!.value.id]);
+  assert.deepEqual(buckets.end(), [false, true]);
+  assert.ok((await buckets.tensors[0]!.read()).subarray(0, 64).every((value) => value === 0));
+  for (const { value } of parameters) value.dispose();
+});
+
 test('a gradient of another shape is refused by the name of its parameter', () => {
   const parameters = parametersOf([[5]]);
   using buckets = new GradientBuckets(gpu, parameters);
