@@ -185,7 +185,7 @@ export class Gpu {
     throw new AdapterError({
       operation: `compute in ${precision}`,
       expected: "f32, or f16 on a device with the feature 'shader-f16'",
-      got: 'another',
+      got: precision === 'f16' ? 'one without it' : precision,
       remedy: 'Use f32, or open the device with requestDevice().',
     });
   }
