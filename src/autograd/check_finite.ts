@@ -1,3 +1,4 @@
+import { checkAtOnce } from '../gpu/arguments.js';
 import { NumericError } from '../gpu/errors.js';
 import { keep } from '../tensor/scope.js';
 import { formatShape } from '../tensor/shape.js';
@@ -37,6 +38,7 @@ export async function checkFinite<T>(compute: () => T): Promise<T> {
     let answer: T;
     try {
       answer = compute();
+      checkAtOnce('checkFinite', answer);
     } finally {
       seen = outer;
     }

@@ -7,7 +7,7 @@ import type { Picture } from '../image/picture.js';
 import { eachBand } from '../ops/bands.js';
 import { Tensor } from '../tensor/tensor.js';
 import type { Random } from './random.js';
-import type { Face } from './sample.js';
+import { checkFace, type Face } from './sample.js';
 
 /** A rectangle of a picture, in its pixels; it may reach beyond the picture. */
 export interface Crop {
@@ -205,6 +205,7 @@ function centreInside({ box: [x1, y1, x2, y2] }: Face, { x, y, width, height }: 
  * without landmarks where one of the five is outside; a flip swaps the left and the right ones.
  */
 export function augmentFaces({ crop, flip }: AugmentPlan, faces: readonly Face[], size: number): Face[] {
+  for (const face of faces) checkFace('augmentFaces', face);
   const [scaleX, scaleY] = [size / crop.width, size / crop.height];
   const toX = (x: number): number => (flip ? size - (x - crop.x) * scaleX : (x - crop.x) * scaleX);
   const toY = (y: number): number => (y - crop.y) * scaleY;

@@ -1,8 +1,10 @@
+import { describe } from '../gpu/arguments.js';
+import { ArgumentError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import type { Picture } from '../image/picture.js';
 import { Tensor } from '../tensor/tensor.js';
 import { augmentBatch, type AugmentBatchOptions, augmentFaces, type AugmentPlan } from './augment.js';
-import type { Face } from './sample.js';
+import { checkFace, type Face } from './sample.js';
 
 /** The faces of a batch, as the loss takes them; lists are padded with zeros to the longest of the batch, F ≥ 1. */
 export interface FaceTargets extends Disposable {
@@ -16,9 +18,22 @@ export interface FaceTargets extends Disposable {
   readonly counts: Tensor<'u32'>;
 }
 
-/** Uploads the faces of a batch, one list a picture; the caller disposes of the result. */
+/**
+ * Uploads the faces of a batch, one list a picture; the caller disposes of the result.
+ * @throws ArgumentError for what are no labelled faces, as those that `detect` answers.
+ */
 export function faceTargets(device: GPUDevice | Gpu, faces: readonly (readonly Face[])[]): FaceTargets {
   const gpu = Gpu.of(device);
+  const lists: readonly unknown[] = Array.isArray(faces) ? faces : [faces];
+  const wrong = lists.findIndex((list) => !Array.isArray(list));
+  if (wrong >= 0) {
+    throw new ArgumentError({
+      operation: 'faceTargets',
+      expected: 'a list of faces for each picture',
+      got: describe(lists[wrong]),
+      remedy: 'Pass [facesOfFirst, facesOfSecond, …]; a picture without faces has [].',
+    });
+  }
   const n = faces.length;
   const most = Math.max(1, ...faces.map(({ length }) => length));
   const boxes = new Float32Array(n * most * 4);
@@ -26,6 +41,7 @@ export function faceTargets(device: GPUDevice | Gpu, faces: readonly (readonly F
   const annotated = new Float32Array(n * most);
   for (const [i, list] of faces.entries()) {
     for (const [k, face] of list.entries()) {
+      checkFace('faceTargets', face);
       const at = i * most + k;
       boxes.set(face.box, 4 * at);
       if (!face.landmarks) continue;

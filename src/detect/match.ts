@@ -64,9 +64,9 @@ export function targetSizes(
   anchors: Tensor,
   targets: FaceTargets,
 ): { readonly images: number; readonly faces: number; readonly anchors: number } {
-  checkTensors(operation, { anchors });
   checkOptions(operation, targets, { boxes: 'tensor!', landmarks: 'tensor!', annotated: 'tensor!', counts: 'object!' });
   const { boxes, landmarks, annotated, counts } = targets;
+  checkTensors(operation, { anchors, boxes });
   checkTensors(operation, { counts }, 'u32');
   const [images = 0, faces = 0] = boxes.shape;
   const count = anchors.shape.at(-2) ?? 0;

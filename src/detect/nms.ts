@@ -21,7 +21,7 @@ export async function nms(
 ): Promise<Uint32Array> {
   const count = boxCount('nms', boxes);
   checkOptions('nms', options, { iouThreshold: 'number!', plusOne: 'boolean' });
-  checkTensors('nms', { scores });
+  checkTensors('nms', { boxes, scores });
   const { iouThreshold, plusOne = false } = options;
   if (scores.size !== count || !(iouThreshold >= 0 && iouThreshold <= 1)) {
     throw new ArgumentError({

@@ -1,4 +1,4 @@
-import { ArgumentError } from './errors.js';
+import { ArgumentError, DeviceMismatchError } from './errors.js';
 
 /** What a value is, in words for an error: `null`, `'640'`, `a promise`, `a Uint8Array of 12 elements`. */
 export function describe(value: unknown): string {
@@ -75,14 +75,24 @@ export function checkOptions<T extends object>(operation: string, options: T, ki
 }
 
 /**
- * Throws an ArgumentError for what is no tensor, and for a tensor of elements of another type; arguments by their names. Several
- * types have `|` between them, `any` is where every type will do.
+ * Throws an ArgumentError for what is no tensor, and for a tensor of elements of another type, a DeviceMismatchError for tensors
+ * of two devices; arguments by their names. Several types have `|` between them, `any` is where every type will do.
  */
 export function checkTensors(operation: string, tensors: Readonly<Record<string, unknown>>, dtype = 'f32'): void {
+  let first: unknown;
   for (const name in tensors) {
     const value = tensors[name];
     const given = isObject(value) && 'gpu' in value ? (value['dtype'] as string) : undefined;
-    if (given !== undefined && (dtype === 'any' || dtype.split('|').includes(given))) continue;
+    if (given !== undefined && (dtype === 'any' || dtype.split('|').includes(given))) {
+      const { gpu } = value as { readonly gpu: unknown };
+      if (gpu === (first ??= gpu)) continue;
+      throw new DeviceMismatchError({
+        operation,
+        expected: 'all tensors on one device',
+        got: `${name} on another`,
+        remedy: 'Make all tensors of one computation with the same device.',
+      });
+    }
     throw new ArgumentError({
       operation,
       expected: `${name} to be a tensor${given === undefined ? '' : ` of ${dtype.replace('|', ' or ')}`}`,

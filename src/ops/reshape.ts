@@ -1,6 +1,6 @@
 import { defineOp } from '../autograd/op.js';
 import { checkTensors } from '../gpu/arguments.js';
-import { elements, type Shape } from '../tensor/shape.js';
+import { checkShape, elements, type Shape } from '../tensor/shape.js';
 import type { Tensor } from '../tensor/tensor.js';
 import { contiguous } from './layout.js';
 
@@ -16,5 +16,6 @@ const reshaping = defineOp<{ x: Tensor }, { shape: Shape; before: Shape }>({
  */
 export function reshape(x: Tensor, shape: Shape): Tensor {
   checkTensors('reshape', { x }, 'any');
+  checkShape('reshape', shape);
   return reshaping({ x }, { shape, before: x.shape });
 }

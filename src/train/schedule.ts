@@ -1,3 +1,4 @@
+import { describe } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 
 /** Where a training stands before a step. */
@@ -100,6 +101,7 @@ const FORMS =
  * @throws ArgumentError that says what is wrong with the text.
  */
 export function parseSchedule(text: string): Schedule {
+  if (typeof text !== 'string') throw problem(describe(text), 'a text', describe(text));
   const [form = '', ...additions] = text.split('+');
   if (additions.length > 1) throw problem(text, 'one addition, +warmup:STEPS', `${additions.length}`);
   const schedule = parseForm(text, form);

@@ -1,5 +1,5 @@
 import { checking } from '../autograd/check_finite.js';
-import { checkOptions } from '../gpu/arguments.js';
+import { checkOptions, describe } from '../gpu/arguments.js';
 import { Tape } from '../autograd/tape.js';
 import { AnchorCache } from '../detect/anchor_cache.js';
 import { type FaceTargets, targetSizes } from '../detect/match.js';
@@ -17,7 +17,7 @@ import {
   REPORT_LOSS,
 } from '../retinaface/loss.js';
 import type { Configuration } from '../retinaface/config.js';
-import type { Network } from '../retinaface/network.js';
+import { Network } from '../retinaface/network.js';
 import { copyRows } from '../tensor/copy_rows.js';
 import { scope } from '../tensor/scope.js';
 import { type PlanResult, Plans } from '../tensor/plans.js';
@@ -163,6 +163,14 @@ export class Trainer implements Disposable {
       ranks: 'object',
       bucketBytes: 'number',
     });
+    if (!(network instanceof Network)) {
+      throw new ArgumentError({
+        operation: 'new Trainer',
+        expected: 'the network of a model',
+        got: describe(network),
+        remedy: 'Write new Trainer(model.network).',
+      });
+    }
     const { loss, cascadeLoss, frozenStatistics = false, offsetRate = 0.1, ranks, ...sgd } = options;
     const { gpu, precision } = network.parameters;
     if (precision !== 'f32') {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
+import { checkFinite } from '../../src/autograd/check_finite.js';
 import { Tape } from '../../src/autograd/tape.js';
-import { augmentBatch, drawAugmentation } from '../../src/data/augment.js';
+import { augmentBatch, augmentFaces, drawAugmentation, plainPlan } from '../../src/data/augment.js';
+import { faceTargets } from '../../src/data/batch.js';
 import { parseJsonLines, parseRetinaFaceLabels, parseWiderBoxes } from '../../src/data/labels.js';
 import { randomOf } from '../../src/data/random.js';
 import { syntheticScene, syntheticSource } from '../../src/data/synthetic.js';
@@ -40,6 +42,7 @@ import { multiboxLoss, REPORT_LOSS } from '../../src/retinaface/loss.js';
 import { Network } from '../../src/retinaface/network.js';
 import { scope } from '../../src/tensor/scope.js';
 import { Tensor } from '../../src/tensor/tensor.js';
+import { parseSchedule } from '../../src/train/schedule.js';
 import { Sgd } from '../../src/train/sgd.js';
 import { Trainer } from '../../src/train/trainer.js';
 import { tune } from '../../src/tune/tune.js';
@@ -143,6 +146,7 @@ function noTensors(): readonly (readonly [() => unknown, RegExp])[] {
   const none = bare(undefined);
   const faces = { boxes, landmarks: x, annotated: x, counts: bare(boxes) };
   const tape = new Tape(device);
+  const found = { score: 1, box: { x1: 1, y1: 2, x2: 3, y2: 4 } };
   const network = new Network(Gpu.of(device), configurations['published-mobilenet0.25']);
   return [
     [() => relu(later), /relu: expected x to be a tensor, got a promise\. Await it/],
@@ -164,7 +168,7 @@ function noTensors(): readonly (readonly [() => unknown, RegExp])[] {
     [() => batchNorm(none, bare({ gamma: x, beta: x, runningMean: x, runningVar: x })), /batchNorm: expected x/],
     [() => smoothL1(x, list), /smoothL1: expected target/],
     [() => negativeLogLikelihood(x, bare(x)), /expected labels to be a tensor of u32, got one of f32/],
-    [() => iouMatrix(boxes, list), /iouMatrix: expected boxes to be a tensor, got an array of 3/],
+    [() => iouMatrix(boxes, list), /iouMatrix: expected b to be a tensor, got an array of 3/],
     [() => topK(list, 1), /topK: expected values to be a tensor/],
     [() => matchAnchors(list, faces, REPORT_LOSS), /matchAnchors: expected anchors/],
     [() => matchAnchors(boxes, none, REPORT_LOSS), /matchAnchors: .* got undefined/],
@@ -181,6 +185,15 @@ function noTensors(): readonly (readonly [() => unknown, RegExp])[] {
     [() => tape.record(bare(() => Promise.reject(new Error('later')))), /Tape\.record: .*at once, got a promise/],
     [() => scope(() => Promise.resolve(x)), /scope: expected a function that answers at once, got a promise/],
     [() => new Sgd(Gpu.of(device), [{ name: 'w', value: list }]), /expected value of w to be a tensor/],
+    [() => new Trainer(bare({ network })), /new Trainer: .*Write new Trainer\(model\.network\)/],
+    [() => parseSchedule(bare(0.1)), /got 0\.1/],
+    [() => faceTargets(device, none), /a list of faces for each picture, got undefined/],
+    [
+      () => faceTargets(device, bare([{ box: [1, 2, 3, 4] }])),
+      /a list of faces for each picture, got an object with box/,
+    ],
+    [() => faceTargets(device, bare([[found]])), /faceTargets: .*write box: \[box\.x1/],
+    [() => augmentFaces(plainPlan({ width: 9, height: 9 }), bare([found]), 9), /augmentFaces: .*write box: \[box\.x1/],
     [() => network.forward(list, x), /conv2d: expected x to be a tensor, got an array of 3/],
     [() => Tensor.from(device, none, [1]), /Tensor\.from tensor: .* an array of numbers, got undefined/],
     [() => Tensor.from(device, bare(new Float64Array(2)), [2]), /got a Float64Array of 2 elements\. Convert it/],
@@ -203,6 +216,10 @@ test('what is no tensor, or one of another type, is an error of the function tha
     assert.throws(() => trainer.accumulate(step as never), { name: 'ArgumentError', message: /^accumulate: / });
   }
   const shape = 4 as unknown as readonly number[];
+  scope(() => {
+    const x = Tensor.zeros(device, [4]);
+    assert.throws(() => reshape(x, shape), { name: 'ShapeError', message: /^reshape: expected an array of sizes/ });
+  });
   assert.throws(() => Tensor.zeros(device, shape), { name: 'ShapeError', message: /an array of sizes.* got 4\./ });
 });
 
@@ -225,6 +242,7 @@ test('so do those that answer later', async () => {
       () => nms([[0, 0, 9, 9]] as never, scores, { iouThreshold: 0.4 }),
       /nms: expected boxes to be a tensor, got an array/,
     ],
+    [() => checkFinite(() => Promise.resolve()), /checkFinite: expected a function that answers at once/],
     [() => nms(boxes, scores, {} as never), /nms: expected iouThreshold to be a number, got undefined/],
     [() => searchPictures(model, source, { batchSize: 2 } as object), /searchPictures: .*got 'batchSize'/],
     [() => evaluateModel(model, source, nothing, { protocols: 'report' } as object), /got 'protocols'/],

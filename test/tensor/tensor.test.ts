@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'uvu';
+import { iouMatrix } from '../../src/detect/iou_matrix.js';
 import { ArgumentError, DeviceMismatchError, DisposedError, LimitError, TapeError } from '../../src/gpu/errors.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { Tape } from '../../src/autograd/tape.js';
@@ -72,6 +73,9 @@ test('tensors of two devices are not mixed', () => {
   using a = Tensor.from(testDevice, [1], [1]);
   using b = Tensor.from(other, [1], [1]);
   assert.throws(() => add(a, b), DeviceMismatchError);
+  using boxes = Tensor.from(testDevice, [1, 2, 3, 4], [1, 4]);
+  using others = Tensor.from(other, [1, 2, 3, 4], [1, 4]);
+  assert.throws(() => iouMatrix(boxes, others), DeviceMismatchError);
 });
 
 test('a read takes one submission and one wait', async () => {
