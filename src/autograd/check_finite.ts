@@ -1,4 +1,4 @@
-import { checkAtOnce } from '../gpu/arguments.js';
+import { checkAtOnce, checkOptions } from '../gpu/arguments.js';
 import { NumericError } from '../gpu/errors.js';
 import { keep } from '../tensor/scope.js';
 import { formatShape } from '../tensor/shape.js';
@@ -31,6 +31,7 @@ export function observe(what: string, tensor: Tensor): void {
  * @throws NumericError naming the first operation, or the first gradient, that holds NaN or infinity.
  */
 export async function checkFinite<T>(compute: () => T): Promise<T> {
+  checkOptions('checkFinite', { compute }, { compute: 'function!' });
   const results: Seen[] = [];
   const outer = seen;
   seen = results;

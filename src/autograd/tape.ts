@@ -1,4 +1,4 @@
-import { checkAtOnce, checkTensors } from '../gpu/arguments.js';
+import { checkAtOnce, checkOptions, checkTensors } from '../gpu/arguments.js';
 import { TapeError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
 import { flatGrid } from '../gpu/grid.js';
@@ -70,6 +70,7 @@ export class Tape implements Disposable {
 
   /** Runs `compute` and remembers what it did to watched tensors. It must be synchronous. */
   record<T>(compute: () => T): T {
+    checkOptions('Tape.record', { compute }, { compute: 'function!' });
     if (recording.length > 0) {
       throw new TapeError({
         operation: 'Tape.record',

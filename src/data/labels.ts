@@ -187,6 +187,7 @@ export function parseJsonLines(text: string, options: LabelOptions = {}): Labels
 
 /** The samples as text that `parseJsonLines` reads back. */
 export function formatJsonLines(samples: readonly Sample[]): string {
+  checkOptions('formatJsonLines', { samples }, { samples: 'array!' });
   return samples
     .map(({ name, faces }) => {
       const written = faces.map(({ box, landmarks }) =>

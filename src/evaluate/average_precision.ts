@@ -60,6 +60,7 @@ export function averagePrecision(
   predictions: Predictions,
   options: AveragePrecisionOptions = {},
 ): WiderPrecision {
+  checkOptions('averagePrecision', { groundTruth, predictions }, { groundTruth: 'object!', predictions: 'object!' });
   const { iouThreshold, thresholds } = settingsOf('averagePrecision', options);
   const names = new Set(groundTruth.pictures.map(({ name }) => name));
   for (const name of predictions.keys()) {

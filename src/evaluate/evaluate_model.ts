@@ -86,6 +86,11 @@ export async function evaluateModel(
   groundTruth: GroundTruth,
   options: EvaluateOptions = {},
 ): Promise<Evaluation> {
+  checkOptions(
+    'evaluateModel',
+    { model, source, groundTruth },
+    { model: 'object!', source: 'object!', groundTruth: 'object!' },
+  );
   checkOptions('evaluateModel', options, { ...SEARCH_OPTIONS, ...PRECISION_OPTIONS });
   const names = Array.from({ length: source.length }, (_, i) => pictureName(source.name(i)));
   checkSamePictures(names, groundTruth);

@@ -1,5 +1,6 @@
 import { parseJsonLines, parseRetinaFaceLabels } from '../data/labels.js';
 import type { Sample } from '../data/sample.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { LabelError } from '../gpu/errors.js';
 import { type MatlabArray, readMatlab } from './matlab.js';
 
@@ -139,6 +140,7 @@ export function groundTruthFromJson(text: string, source: string): GroundTruth {
  * landmarks stay.
  */
 export function groundTruthFromSamples(samples: readonly Sample[], source = 'samples'): GroundTruth {
+  checkOptions('groundTruthFromSamples', { samples }, { samples: 'array!' });
   const pictures = samples.map(({ name, faces }) => {
     const boxes = Float64Array.from(faces.flatMap(({ box }) => box));
     if (!faces.some(({ landmarks }) => landmarks)) return { name: pictureName(name), boxes };

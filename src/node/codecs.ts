@@ -79,6 +79,7 @@ export function decodeImage(
   source: string,
   options: { readonly maxPixels?: number | undefined } = {},
 ): Picture {
+  checkOptions('decodeImage', { bytes, source }, { bytes: 'Uint8Array!', source: 'string!' });
   checkOptions('decodeImage', options, { maxPixels: 'number' });
   const { maxPixels } = options;
   const operation = `read ${source}`;

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { lstat, mkdir, open, readdir, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { threadId } from 'node:worker_threads';
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError, FileError, RetinaFaceError } from '../gpu/errors.js';
 import { checkPicture, isPicture, type Picture } from '../image/picture.js';
 import { blobOf, noSource, type PictureInput } from '../image/source.js';
@@ -229,6 +230,7 @@ function fileAddress(address: string): URL {
 
 /** Writes a picture as PNG or JPEG, by the ending of the path, whole or not at all. @throws FileError, ArgumentError. */
 export async function writeImage(path: string, picture: Picture): Promise<void> {
+  checkOptions('writeImage', { path, picture }, { path: 'string!', picture: 'object!' });
   const encoders: Readonly<Record<string, (picture: Picture) => Uint8Array>> = {
     '.png': encodePng,
     '.jpg': encodeJpeg,

@@ -1,4 +1,5 @@
 import type { AnchorLevel } from '../detect/anchors.js';
+import { checkOptions } from '../gpu/arguments.js';
 import { ArgumentError } from '../gpu/errors.js';
 import { type ConfigurationName, WIDTH_STEPS } from '../weights/recognise.js';
 
@@ -212,6 +213,7 @@ export const configurations: Readonly<Record<ConfigurationName, Configuration>> 
  * 4; for a MobileNet, which has no such factor here.
  */
 export function narrowed(configuration: Configuration, width: number): Configuration {
+  checkOptions('narrowed', { configuration, width }, { configuration: 'object!', width: 'number!' });
   if (width === configuration.width) return configuration;
   const problem = (expected: string, got: string, remedy: string): ArgumentError =>
     new ArgumentError({ operation: 'narrow a network', expected, got, remedy });

@@ -1,4 +1,4 @@
-import { checkAtOnce } from '../gpu/arguments.js';
+import { checkAtOnce, checkOptions } from '../gpu/arguments.js';
 
 /** What a scope can free. */
 export interface Releasable {
@@ -33,6 +33,7 @@ function* releasables(value: unknown): Generator<Releasable> {
  * GPU work never waits. @throws ArgumentError where it answers a promise.
  */
 export function scope<T>(compute: () => T): T {
+  checkOptions('scope', { compute }, { compute: 'function!' });
   const made = new Set<Releasable>();
   open.push(made);
   try {

@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import type { Choices } from '../gpu/choices.js';
 import { WeightsError } from '../gpu/errors.js';
 import { readNetworkState, writeNetworkState } from '../retinaface/network_state.js';
@@ -33,6 +34,7 @@ const WIDTH = 'width';
  * names, so that the file is also a weights file), the momentum of each parameter (`optimizer.…`), and the position.
  */
 export async function encodeCheckpoint(trainer: Trainer, position: Position): Promise<Uint8Array> {
+  checkOptions('encodeCheckpoint', { trainer, position }, { trainer: 'object!', position: 'object!' });
   const [parameters, momentum] = await Promise.all([readNetworkState(trainer.network), trainer.optimiser.state()]);
   const tensors = new Map<string, StateTensor>(parameters);
   for (const [name, tensor] of momentum) tensors.set(OPTIMISER_PREFIX + name, tensor);
@@ -128,6 +130,7 @@ function readChoices(text: string | undefined): Choices {
  * @throws WeightsError for a file that is damaged, of another network or no checkpoint; nothing has changed then.
  */
 export function restoreCheckpoint(trainer: Trainer, bytes: Uint8Array, source: string): Position {
+  checkOptions('restoreCheckpoint', { trainer }, { trainer: 'object!' });
   const { tensors, metadata } = readSafetensors(bytes, source);
   const { position } = readPosition(metadata, source);
   const choices = readChoices(metadata[CHOICES]);

@@ -62,6 +62,7 @@ export class Sgd implements Disposable {
 
   /** @throws ArgumentError for options or multipliers out of their range, and for a name or a tensor given twice. */
   constructor(gpu: Gpu, parameters: readonly SgdParameter[], options: SgdOptions = {}) {
+    checkOptions('Sgd', { gpu, parameters }, { gpu: 'object!', parameters: 'array!' });
     checkOptions('Sgd', options, {
       momentum: 'number',
       weightDecay: 'number',

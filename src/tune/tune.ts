@@ -1,4 +1,4 @@
-import { checkOptions } from '../gpu/arguments.js';
+import { checkAtOnce, checkOptions } from '../gpu/arguments.js';
 import type { Choices } from '../gpu/choices.js';
 import { ArgumentError, LimitError } from '../gpu/errors.js';
 import { Gpu } from '../gpu/gpu.js';
@@ -64,6 +64,7 @@ const TOLERANCE_F16 = 2 ** -10 + TOLERANCE;
  */
 export async function tune(device: GPUDevice | Gpu, compute: () => void, options: TuneOptions = {}): Promise<Tuning> {
   const gpu = Gpu.of(device);
+  checkOptions('tune', { compute }, { compute: 'function!' });
   checkOptions('tune', options, { onMeasured: 'function', signal: 'object', now: 'function' });
   const { onMeasured, signal, now = () => performance.now() } = options;
   if (gpu.busy) {
@@ -74,7 +75,11 @@ export async function tune(device: GPUDevice | Gpu, compute: () => void, options
       remedy: 'Call it outside.',
     });
   }
-  const named = [...gpu.rehearse(compute).choices.values()];
+  const asked: () => unknown = compute;
+  const rehearsed = gpu.rehearse(() => {
+    checkAtOnce('tune', asked());
+  });
+  const named = [...rehearsed.choices.values()];
   const choices = new Map<string, string>();
   const computations: TunedComputation[] = [];
   const before = gpu.choices;

@@ -1,3 +1,4 @@
+import { checkOptions } from '../gpu/arguments.js';
 import { appearanceOf, isZip } from './appearance.js';
 import { weightsProblem } from './byte_reader.js';
 import { readSafetensors } from './safetensors.js';
@@ -10,6 +11,7 @@ import { withoutBookkeeping } from './state.js';
  * anything else, saying what the file looks like.
  */
 export async function readWeights(bytes: Uint8Array, source: string): Promise<StateDict> {
+  checkOptions('readWeights', { bytes, source }, { bytes: 'Uint8Array!', source: 'string!' });
   if (isZip(bytes) || isPickle(bytes)) {
     // A page that only meets safetensors never fetches this.
     const { readPytorch } = await import('./pytorch.js');

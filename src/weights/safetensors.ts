@@ -1,4 +1,4 @@
-import { isObject } from '../gpu/arguments.js';
+import { checkOptions, isObject } from '../gpu/arguments.js';
 import { WeightsError } from '../gpu/errors.js';
 import { ByteReader, weightsProblem } from './byte_reader.js';
 import type { ElementType } from './elements.js';
@@ -45,6 +45,7 @@ export function readSafetensors(
   bytes: Uint8Array,
   source: string,
 ): { tensors: StateDict; metadata: Record<string, string> } {
+  checkOptions('readSafetensors', { bytes, source }, { bytes: 'Uint8Array!', source: 'string!' });
   const reader = new ByteReader(bytes, source);
   const headerBytes = reader.u64();
   if (headerBytes > reader.remaining || headerBytes > MAX_HEADER_BYTES) {
@@ -75,6 +76,7 @@ export function readSafetensors(
  * multiple of eight bytes. Throws WeightsError where a shape and its data disagree, or a name is the format's own.
  */
 export function writeSafetensors(tensors: StateDict, metadata: Readonly<Record<string, string>> = {}): Uint8Array {
+  checkOptions('writeSafetensors', { tensors, metadata }, { tensors: 'object!', metadata: 'object!' });
   const header: [string, unknown][] = [];
   if (Object.keys(metadata).length > 0) header.push([METADATA, metadata]);
   let length = 0;

@@ -4,7 +4,7 @@ import { checkFinite } from '../../src/autograd/check_finite.js';
 import { Tape } from '../../src/autograd/tape.js';
 import { augmentBatch, augmentFaces, drawAugmentation, plainPlan } from '../../src/data/augment.js';
 import { faceTargets } from '../../src/data/batch.js';
-import { parseJsonLines, parseRetinaFaceLabels, parseWiderBoxes } from '../../src/data/labels.js';
+import { formatJsonLines, parseJsonLines, parseRetinaFaceLabels, parseWiderBoxes } from '../../src/data/labels.js';
 import { randomOf } from '../../src/data/random.js';
 import { syntheticScene, syntheticSource } from '../../src/data/synthetic.js';
 import { iouMatrix } from '../../src/detect/iou_matrix.js';
@@ -13,13 +13,14 @@ import { nms } from '../../src/detect/nms.js';
 import { topK } from '../../src/detect/top_k.js';
 import { averagePrecision, precisionRecall } from '../../src/evaluate/average_precision.js';
 import { evaluateModel, searchPictures } from '../../src/evaluate/evaluate_model.js';
-import type { GroundTruth } from '../../src/evaluate/ground_truth.js';
+import { type GroundTruth, groundTruthFromSamples } from '../../src/evaluate/ground_truth.js';
 import { evaluateHeights } from '../../src/evaluate/heights.js';
 import { landmarkErrors } from '../../src/evaluate/landmarks.js';
 import { protocolOf } from '../../src/evaluate/protocol.js';
 import { describe } from '../../src/gpu/arguments.js';
 import { Gpu } from '../../src/gpu/gpu.js';
 import { decodeImage } from '../../src/node/codecs.js';
+import { writeImage } from '../../src/node/files.js';
 import { add } from '../../src/ops/add.js';
 import { batchNorm, foldBatchNorm } from '../../src/ops/batch_norm.js';
 import { concat } from '../../src/ops/concat.js';
@@ -37,15 +38,18 @@ import { smoothL1 } from '../../src/ops/smooth_l1.js';
 import { softmax } from '../../src/ops/softmax.js';
 import { sum } from '../../src/ops/sum.js';
 import { unpool } from '../../src/ops/unpool.js';
-import { configurations } from '../../src/retinaface/config.js';
+import { configurations, narrowed } from '../../src/retinaface/config.js';
 import { multiboxLoss, REPORT_LOSS } from '../../src/retinaface/loss.js';
 import { Network } from '../../src/retinaface/network.js';
 import { scope } from '../../src/tensor/scope.js';
 import { Tensor } from '../../src/tensor/tensor.js';
+import { encodeCheckpoint, restoreCheckpoint } from '../../src/train/checkpoint.js';
 import { parseSchedule } from '../../src/train/schedule.js';
 import { Sgd } from '../../src/train/sgd.js';
 import { Trainer } from '../../src/train/trainer.js';
 import { tune } from '../../src/tune/tune.js';
+import { readWeights } from '../../src/weights/read.js';
+import { readSafetensors, writeSafetensors } from '../../src/weights/safetensors.js';
 import { testDevice as device } from '../helpers/device.js';
 
 test('values are described as what they are', () => {
@@ -225,6 +229,34 @@ test('what is no tensor, or one of another type, is an error of the function tha
 
 const nothing: GroundTruth = { pictures: [], subsets: 'all' };
 
+/** Calls without what they are about, or with another thing in its place, and what is said of it. */
+function noArguments(): readonly (readonly [() => unknown, RegExp])[] {
+  const none = undefined as never;
+  const other = (value: unknown): never => value as never;
+  const gpu = Gpu.of(device);
+  return [
+    [() => readSafetensors(none, 'it'), /readSafetensors: expected bytes to be a Uint8Array, got undefined/],
+    [() => readSafetensors(other('weights.safetensors'), 'it'), /bytes to be a Uint8Array, got 'weights\.safetensors'/],
+    [() => readSafetensors(other(new ArrayBuffer(9)), 'it'), /bytes to be a Uint8Array, got an ArrayBuffer/],
+    [() => writeSafetensors(none), /writeSafetensors: expected tensors to be an object, got undefined/],
+    [() => decodeImage(none, 'it'), /decodeImage: expected bytes to be a Uint8Array, got undefined/],
+    [() => restoreCheckpoint(none, new Uint8Array(9), 'it'), /restoreCheckpoint: expected trainer to be an object/],
+    [() => narrowed(none, 0.5), /narrowed: expected configuration to be an object, got undefined/],
+    [() => narrowed(other('context'), 0.5), /narrowed: expected configuration to be an object, got 'context'/],
+    [() => formatJsonLines(none), /formatJsonLines: expected samples to be an array, got undefined/],
+    [() => groundTruthFromSamples(none), /groundTruthFromSamples: expected samples to be an array/],
+    [() => averagePrecision(none, new Map()), /averagePrecision: expected groundTruth to be an object/],
+    [() => averagePrecision(nothing, none), /averagePrecision: expected predictions to be an object/],
+    [() => new Sgd(gpu, none), /Sgd: expected parameters to be an array, got undefined/],
+    [() => scope(none), /scope: expected compute to be a function, got undefined/],
+    [() => new Tape(device).record(none), /Tape\.record: expected compute to be a function, got undefined/],
+  ];
+}
+
+test('functions say which argument is missing, or is another thing', () => {
+  for (const [slip, message] of noArguments()) assert.throws(slip, { name: 'ArgumentError', message });
+});
+
 test('public functions refuse options that they do not have, of another type, and missing ones', () => {
   scope(() => {
     for (const [slip, message] of slips()) assert.throws(slip, { name: 'ArgumentError', message });
@@ -236,6 +268,7 @@ test('so do those that answer later', async () => {
   using scores = Tensor.from(device, new Float32Array(1), [1]);
   const source = { length: 0, name: () => '', load: () => Promise.reject(new Error('nothing to load')) };
   const model = { detect: () => Promise.resolve([]) };
+  const answersLater: unknown = () => Promise.resolve();
   const late: readonly (readonly [() => Promise<unknown>, RegExp])[] = [
     [() => nms(boxes, scores, { threshold: 0.4 } as never), /Did you mean 'iouThreshold'/],
     [
@@ -243,6 +276,14 @@ test('so do those that answer later', async () => {
       /nms: expected boxes to be a tensor, got an array/,
     ],
     [() => checkFinite(() => Promise.resolve()), /checkFinite: expected a function that answers at once/],
+    [() => checkFinite(undefined as never), /checkFinite: expected compute to be a function, got undefined/],
+    [() => tune(device, undefined as never), /tune: expected compute to be a function, got undefined/],
+    [() => tune(device, answersLater as never), /tune: expected a function that answers at once/],
+    [() => readWeights(undefined as never, 'it'), /readWeights: expected bytes to be a Uint8Array, got undefined/],
+    [() => readWeights('weights.pth' as never, 'it'), /readWeights: expected bytes to be a Uint8Array, got 'weights/],
+    [() => encodeCheckpoint(undefined as never, undefined as never), /encodeCheckpoint: expected trainer to be/],
+    [() => writeImage('it.png', undefined as never), /writeImage: expected picture to be an object, got undefined/],
+    [() => evaluateModel(undefined as never, source, nothing), /evaluateModel: expected model to be an object/],
     [() => nms(boxes, scores, {} as never), /nms: expected iouThreshold to be a number, got undefined/],
     [() => searchPictures(model, source, { batchSize: 2 } as object), /searchPictures: .*got 'batchSize'/],
     [() => evaluateModel(model, source, nothing, { protocols: 'report' } as object), /got 'protocols'/],
