@@ -31,6 +31,9 @@ const HANG = 20_000;
 /** Bytes a lost device may leave in the driver and in the process; what it leaves is not this library's to free. */
 const LEFT_BY_A_DEVICE = 4 * 2 ** 20;
 
+/** Bytes that a process holds more at one time than at another, whatever was lost: of the same code 16 devices left 5 to 26 MiB. */
+const NOISE = 12 * 2 ** 20;
+
 const LOSSES = times(16, 200);
 const pictures = [drawnPicture(96, 64), drawnPicture(64, 80), drawnPicture(160, 120)];
 const unhandled: unknown[] = [];
@@ -146,7 +149,7 @@ test('work on a device that is destroyed ends with a DeviceLostError that says w
   figures('devices destroyed', { moments: LOSSES, 'DeviceLostErrors': lost, 'finished before': finished, 'milliseconds to the error at most': slowest, ...trend.figures }); // prettier-ignore
   assertNoFaults(faults);
   assert.ok(lost > LOSSES / 2, `only ${lost} of ${LOSSES} were lost in the middle`);
-  assert.ok(trend.growth < LEFT_BY_A_DEVICE * (LOSSES / 3), `${trend.growth} bytes more`);
+  assert.ok(trend.growth < LEFT_BY_A_DEVICE * (LOSSES / 3) + NOISE, `${trend.growth} bytes more`);
 });
 
 /** A WebGPU of the platform, as `navigator.gpu` is one, whose devices the test can reach. */
