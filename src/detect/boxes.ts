@@ -1,4 +1,3 @@
-import { checkTensors } from '../gpu/arguments.js';
 import { ShapeError } from '../gpu/errors.js';
 import { flatGrid } from '../gpu/grid.js';
 import { formatShape } from '../tensor/shape.js';
@@ -36,7 +35,6 @@ export function decodeBoxes(
 
 /** Throws a ShapeError for anything but a list of boxes [k, 4]; answers k. */
 export function boxCount(operation: string, boxes: Tensor): number {
-  checkTensors(operation, { boxes });
   const [count, four] = boxes.shape;
   if (boxes.shape.length === 2 && four === 4 && count !== undefined) return count;
   throw new ShapeError({

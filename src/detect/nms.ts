@@ -19,9 +19,9 @@ export async function nms(
   scores: Tensor,
   options: { readonly iouThreshold: number; readonly plusOne?: boolean },
 ): Promise<Uint32Array> {
-  const count = boxCount('nms', boxes);
-  checkOptions('nms', options, { iouThreshold: 'number!', plusOne: 'boolean' });
   checkTensors('nms', { boxes, scores });
+  checkOptions('nms', options, { iouThreshold: 'number!', plusOne: 'boolean' });
+  const count = boxCount('nms', boxes);
   const { iouThreshold, plusOne = false } = options;
   if (scores.size !== count || !(iouThreshold >= 0 && iouThreshold <= 1)) {
     throw new ArgumentError({

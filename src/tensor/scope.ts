@@ -33,7 +33,8 @@ function* releasables(value: unknown): Generator<Releasable> {
  * GPU work never waits. @throws ArgumentError where it answers a promise.
  */
 export function scope<T>(compute: () => T): T {
-  checkOptions('scope', { compute }, { compute: 'function!' });
+  // Asked first: every layer of a network is computed in a scope.
+  if (typeof compute !== 'function') checkOptions('scope', { compute }, { compute: 'function!' });
   const made = new Set<Releasable>();
   open.push(made);
   try {

@@ -24,6 +24,9 @@ import {
 
 const FILE = 'paces.json';
 
+/** The networks that are timed. */
+const NAMES = [...VARIANTS, 'backbone'] as const;
+
 /** How often each network is timed, in turns, and for how many seconds: what passes by slows some of the rounds. */
 const TIMING = { rounds: 5, seconds: 8 } as const;
 
@@ -53,10 +56,9 @@ export async function measuredPaces(
     });
   }
   say('the time of a step of each network, in which nothing else should run\n');
-  const names = [...VARIANTS, 'backbone'] as const;
-  const paces = Object.fromEntries(names.map((name) => [name, Infinity])) as Record<(typeof names)[number], number>;
+  const paces = Object.fromEntries(NAMES.map((name) => [name, Infinity])) as Record<(typeof NAMES)[number], number>;
   for (let round = 0; round < timing.rounds; round++) {
-    for (const name of names) {
+    for (const name of NAMES) {
       const { configuration, losses } =
         name === 'backbone' ? { configuration: foundationOf(settings), losses: undefined } : taught(name, settings);
       using model = new RetinaFace(device, configuration);
@@ -81,7 +83,7 @@ export async function measuredPaces(
       paces[name] = Math.min(paces[name], median(ends.map((end, i) => end - (ends[i - 1] ?? 0))));
     }
   }
-  for (const name of names) say(`  ${name}: ${(1000 * paces[name]).toFixed(0)} ms\n`);
+  for (const name of NAMES) say(`  ${name}: ${(1000 * paces[name]).toFixed(0)} ms\n`);
   await writeText(path, `${JSON.stringify({ ...made, paces })}\n`);
   return paces;
 }
@@ -97,7 +99,7 @@ async function readPaces(path: string, made: object): Promise<Paces> {
   if (!isObject(value)) throw damaged(path, 'no object');
   const { paces, ...of } = value;
   const isPace = (name: string): boolean => isObject(paces) && typeof paces[name] === 'number' && paces[name] > 0;
-  if (![...VARIANTS, 'backbone'].every(isPace)) throw damaged(path, 'not one for each network');
+  if (!NAMES.every(isPace)) throw damaged(path, 'not one for each network');
   if (JSON.stringify(of) === JSON.stringify(made)) return paces as Paces;
   throw usage(
     `--out with steps timed with ${JSON.stringify(made)}`,
